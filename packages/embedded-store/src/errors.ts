@@ -1,0 +1,61 @@
+/** What went wrong, for a program to branch on. */
+export type EmbeddedStoreErrorCode =
+  /** Stored bytes are not what was written: flipped, cut, or missing. */
+  | 'damaged'
+  /** The store was written by a newer version of Neve. */
+  | 'newer-version'
+  /** The folder holds something, but not a store. */
+  | 'not-a-store'
+  /** The file system has no space left. */
+  | 'no-space'
+  /** The folder or a file in it may not be read or written. */
+  | 'no-permission'
+  /** The store was closed. */
+  | 'closed'
+  /** A key or value has a length that the format cannot hold. */
+  | 'invalid-input'
+  /** Any other failure of the file system or of LMDB. */
+  | 'io'
+
+/** The error class of this package. `cause` holds the error below it, where there is one. */
+export class EmbeddedStoreError extends Error {
+  override readonly name: string = 'EmbeddedStoreError'
+  readonly code: EmbeddedStoreErrorCode
+
+  constructor(code: EmbeddedStoreErrorCode, message: string, options?: { cause?: unknown }) {
+    super(message, options)
+    this.code = code
+  }
+}
+
+/** A stored record that cannot be read back as it was written. */
+export class DamagedRecordError extends EmbeddedStoreError {
+  override readonly name = 'DamagedRecordError'
+  /** The key of the record, lower-case hex. */
+  readonly key: string
+  /** The segment file that holds it. */
+  readonly segment: string
+  /** Offset of the record in the segment, in bytes. */
+  readonly offset: number
+
+  constructor(key: string, segment: string, offset: number, reason: string) {
+    super('damaged', `record ${key} at offset ${offset} of ${segment} is damaged: ${reason}`)
+    this.key = key
+    this.segment = segment
+    this.offset = offset
+  }
+}
+
+/** Wraps whatever the file system or LMDB threw; errors of this package pass unchanged. */
+export function wrapError(error: unknown, doing: string): EmbeddedStoreError {
+  if (error instanceof EmbeddedStoreError) return error
+  const text = error instanceof Error ? error.message : String(error)
+  const errno = error instanceof Error && 'code' in error ? String(error.code) : ''
+  const code: EmbeddedStoreErrorCode =
+    errno === 'ENOSPC' || errno === 'EDQUOT' || errno === '28' || /no space left|disk quota/i.test(text)
+      ? 'no-space'
+      : errno === 'EACCES' || errno === 'EPERM' || errno === 'EROFS' || errno === '13' || errno === '30'
+        ? 'no-permission'
+        : 'io'
+  return new EmbeddedStoreError(code, `cannot ${doing}: ${text}`, { cause: error })
+}

@@ -1,0 +1,164 @@
+import { createRequire } from 'node:module'
+import { crc32 } from 'node:zlib'
+import type * as Zstd from 'zstd-napi/binding.js'
+
+/**
+ * The record format of segments, byte for byte as the README of this package draws it. Importers frame records in
+ * worker threads with {@link packRecord} and hand whole runs of them to the store.
+ */
+
+/** Length of a record's header in bytes. */
+export const RECORD_HEADER = 52
+/** Length of a record's key in bytes. Shorter keys are padded with zeros by their owner. */
+export const KEY_LENGTH = 32
+/** The longest content of one record, in bytes. */
+export const MAX_RECORD_CONTENT = 1 << 28
+
+const MAGIC = 0x3152564e // "NVR1", little-endian
+const FLAG_ZSTD = 1
+
+/** What a record holds. */
+export const RecordKind = {
+  /** Content: one chunk, or a whole blob that has no finer chunks. */
+  content: 1,
+  /** An entry of the table `blobs`. */
+  blobs: 2,
+  /** An entry of the table `directories`. */
+  directories: 3,
+  /** An entry of the table `pathInfos`. */
+  pathInfos: 4,
+} as const
+export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
+
+/** A parsed record header. Lengths are in bytes. */
+export interface RecordHeader {
+  readonly kind: number
+  readonly compressed: boolean
+  readonly rawLength: number
+  readonly storedLength: number
+}
+
+// The contexts of zstd are kept, and it is loaded at first use: opening a store should be quick.
+let loaded: typeof Zstd | undefined
+const zstd = (): typeof Zstd => {
+  loaded ??= createRequire(import.meta.url)('zstd-napi/binding.js') as typeof Zstd
+  return loaded
+}
+let compressor: Zstd.CCtx | undefined
+let decompressor: Zstd.DCtx | undefined
+
+/** The zstd level of stored frames: see docs/performance.md for the measurement behind it. */
+export const COMPRESSION_LEVEL = 1
+/** Content shorter than this is stored as it is: a frame would save less than it costs to read. */
+export const MIN_COMPRESSIBLE = 96
+/** How much of a large piece of content is tried first, in bytes. */
+const SAMPLE = 16 * 1024
+/** Content that shrinks by less than one part in this many is stored as it is. */
+const WORTH = 32
+
+function tryCompress(out: Uint8Array, at: number, content: Uint8Array): number {
+  const length = content.length
+  if (length < MIN_COMPRESSIBLE) return 0
+  const limit = length - Math.max(8, Math.floor(length / WORTH))
+  if (compressor === undefined) {
+    compressor = new (zstd().CCtx)()
+    compressor.setParameter(zstd().CParameter.compressionLevel, COMPRESSION_LEVEL)
+  }
+  const context = compressor
+  if (length > 4 * SAMPLE) {
+    // Incompressible content is found out by a sample from the middle, for a fraction of the price.
+    const middle = (length - SAMPLE) >>> 1
+    const sampled = context.compress2(out.subarray(at), content.subarray(middle, middle + SAMPLE))
+    if (sampled > SAMPLE - SAMPLE / WORTH) return 0
+  }
+  const stored = context.compress2(out.subarray(at), content)
+  return stored <= limit ? stored : 0
+}
+
+/** How many bytes {@link packRecord} may need for content of `length` bytes. */
+export function packedBound(length: number): number {
+  return RECORD_HEADER + length + (length >>> 8) + 128
+}
+
+/**
+ * Writes one record into `out` at `at`: the header, then `content` as a zstd frame, or as it is where a frame would
+ * not pay. `out` must have {@link packedBound} bytes from `at` on; `content` must not lie in that range.
+ *
+ * @param salt the store's own number ({@link EmbeddedStore.salt}), from which checksums start
+ * @returns the length of the record in bytes
+ */
+export function packRecord(
+  out: Uint8Array,
+  at: number,
+  kind: RecordKind,
+  key: Uint8Array,
+  content: Uint8Array,
+  salt: number,
+): number {
+  const payload = at + RECORD_HEADER
+  let stored = tryCompress(out, payload, content)
+  let flags = FLAG_ZSTD
+  if (stored === 0) {
+    flags = 0
+    stored = content.length
+    out.set(content, payload)
+  }
+  out.fill(0, at, at + 20)
+  writeU32(out, at, MAGIC)
+  out[at + 8] = kind
+  out[at + 9] = flags
+  writeU32(out, at + 12, content.length)
+  writeU32(out, at + 16, stored)
+  out.set(key, at + 20)
+  const end = payload + stored
+  writeU32(out, at + 4, crc32(out.subarray(at + 8, end), salt))
+  return end - at
+}
+
+/** Reads the header at `at`, or returns undefined where there is none. The checksum is not looked at. */
+export function parseHeader(bytes: Uint8Array, at: number): RecordHeader | undefined {
+  if (at + RECORD_HEADER > bytes.length || readU32(bytes, at) !== MAGIC) return undefined
+  const flags = bytes[at + 9]!
+  const rawLength = readU32(bytes, at + 12)
+  const storedLength = readU32(bytes, at + 16)
+  if (flags > FLAG_ZSTD || bytes[at + 10] !== 0 || bytes[at + 11] !== 0) return undefined
+  if (rawLength > MAX_RECORD_CONTENT || storedLength > rawLength) return undefined
+  return { kind: bytes[at + 8]!, compressed: flags === FLAG_ZSTD, rawLength, storedLength }
+}
+
+/** Whether the whole record at `at` is in `bytes` and its checksum holds. */
+export function checksumHolds(bytes: Uint8Array, at: number, storedLength: number, salt: number): boolean {
+  const end = at + RECORD_HEADER + storedLength
+  return end <= bytes.length && readU32(bytes, at + 4) === crc32(bytes.subarray(at + 8, end), salt)
+}
+
+/** Whether the record at `at` is for this key. */
+export function keyMatches(bytes: Uint8Array, at: number, key: Uint8Array): boolean {
+  for (let i = 0; i < KEY_LENGTH; i++) if (bytes[at + 20 + i] !== key[i]) return false
+  return true
+}
+
+/**
+ * Expands a zstd frame into `out`, which must be exactly as long as the record promises.
+ *
+ * @returns whether the frame gave exactly that many bytes
+ */
+export function expandInto(out: Uint8Array, frame: Uint8Array): boolean {
+  decompressor ??= new (zstd().DCtx)()
+  try {
+    return decompressor.decompress(out, frame) === out.length
+  } catch {
+    return false
+  }
+}
+
+export function readU32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
+}
+
+export function writeU32(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value
+  bytes[at + 1] = value >>> 8
+  bytes[at + 2] = value >>> 16
+  bytes[at + 3] = value >>> 24
+}
