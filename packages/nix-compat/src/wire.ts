@@ -1,0 +1,7 @@
+export { type LengthRange, readBool, readBytes, readList, readString, readU64 } from './wire-decode.js'
+export * from './wire-encode.js'
+export * from './wire-error.js'
+export * from './wire-packet-reader.js'
+export * from './wire-packet-writer.js'
+export * from './wire-sink.js'
+export * from './wire-source.js'
