@@ -1,0 +1,8 @@
+import { InvalidSizeError } from './errors.js'
+
+export const MAX_U64 = 0xffff_ffff_ffff_ffffn
+
+/** Throws `InvalidSizeError` unless `size` is a bigint from 0 to 2^64−1. */
+export function checkU64(size: bigint): void {
+  if (typeof size !== 'bigint' || size < 0n || size > MAX_U64) throw new InvalidSizeError(size)
+}
