@@ -9,6 +9,12 @@ export interface ChunkMeta {
   readonly size: bigint
 }
 
+/** A range of bytes: `start` is in it, `end` is not. */
+export interface ByteRange {
+  readonly start: bigint
+  readonly end: bigint
+}
+
 /** Options of {@link BlobService.get}. */
 export interface GetBlobOptions extends CallOptions {
   /** The most bytes to take, in bytes. A larger blob is refused. Default: 1 MiB less one byte. */
@@ -39,6 +45,15 @@ export interface BlobReader extends AsyncDisposable {
    * @throws DataLossError when content is damaged, or a part of it is missing
    */
   readAt(offset: bigint, length: number, options?: CallOptions): Promise<Uint8Array>
+
+  /**
+   * The bytes in pieces as the service has them, for services that read in order better than by `readAt` calls in a
+   * row: whole chunks, fetched ahead. Use `blobStream`, which falls back to `readAt`. Pieces before a damaged or
+   * missing one are delivered; as with `readAt`, they are for reading.
+   *
+   * @param range checked by `blobStream`: 0 <= start <= end <= `size`
+   */
+  stream?(range: ByteRange, options?: CallOptions): AsyncIterable<Uint8Array>
 
   /** Lets go of what the reader holds. Calling it again does nothing. */
   close(): Promise<void>

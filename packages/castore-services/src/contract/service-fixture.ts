@@ -1,0 +1,28 @@
+import { afterEach, beforeEach } from 'vitest'
+
+/** How a suite gets an implementation to test. */
+export interface ServiceFixture<S> {
+  /** Makes a new, empty instance; called before each case. */
+  create(): Promise<S> | S
+  /** Lets go of an instance; called after each case. Default: the instance's `close`, if it has one. */
+  dispose?(service: S): Promise<void> | void
+}
+
+/** Makes an instance for each case, and gives a function that returns the current one. */
+export function useService<S extends { close?(): Promise<void> }>(fixture: ServiceFixture<S>): () => S {
+  let service: S | undefined
+  beforeEach(async () => {
+    service = await fixture.create()
+  })
+  afterEach(async () => {
+    const done = service
+    service = undefined
+    if (done === undefined) return
+    if (fixture.dispose) await fixture.dispose(done)
+    else await done.close?.()
+  })
+  return () => {
+    if (service === undefined) throw new Error('no service: expected to be called within a case')
+    return service
+  }
+}
