@@ -1,1 +1,28 @@
-export {}
+export type { NarReaderOptions } from './archive.js'
+export { NarEncoder, type NarEncoderOptions } from './encoder.js'
+export { type NarEvent, type NarEventsOptions, narEvents, readNarToEnd } from './events.js'
+export { compareNames, DEFAULT_MAX_DEPTH, MAX_NAME_LENGTH, MAX_TARGET_LENGTH } from './names.js'
+export { NarError } from './nar-error.js'
+export {
+  assertEnd,
+  type NarDirectory,
+  type NarEntry,
+  type NarFile,
+  type NarNode,
+  openNar,
+} from './reader.js'
+export {
+  narDirectorySize,
+  narEntryOverhead,
+  narEntrySize,
+  narFileSize,
+  narSymlinkSize,
+} from './sizes.js'
+export { NAR_TOKENS } from './tokens.js'
+export {
+  type NarDirectoryWriter,
+  type NarNodeWriter,
+  type NarRootWriter,
+  type NarWriterOptions,
+  openNarWriter,
+} from './writer.js'

@@ -129,6 +129,11 @@ export class ByteSource implements AsyncIterable<Uint8Array> {
     }
   }
 
+  /** Whether `error` came from the underlying stream, and not from a format on top of it. */
+  raised(error: unknown): boolean {
+    return this.#failure !== undefined && this.#failure.error === error
+  }
+
   /** Everything that follows, the bytes at hand first. Stopping early releases the underlying stream. */
   async *rest(): AsyncGenerator<Uint8Array, void, void> {
     let complete = false

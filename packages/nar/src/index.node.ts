@@ -1,0 +1,2 @@
+export { dumpPath } from './dump.node.js'
+export { restorePath } from './restore.node.js'
