@@ -5,7 +5,6 @@ export const base: Options = {
   format: ['esm'],
   target: 'node20',
   dts: true,
-  clean: true,
   sourcemap: true,
   splitting: true,
   treeshake: true,

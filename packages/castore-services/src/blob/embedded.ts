@@ -1,0 +1,259 @@
+import { B3Digest, type Blake3Hasher, blake3 } from '@neve/castore-model'
+import {
+  type ContentReader,
+  DamagedRecordError,
+  EmbeddedStore,
+  EmbeddedStoreError,
+  type WriteSession,
+} from '@neve/embedded-store'
+import { Chunker, chunkSizes } from '@neve/fastcdc'
+import type { BlobReader, BlobService, BlobWriter, ChunkMeta, GetBlobOptions } from '../blob-service.js'
+import { DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
+import type { CallOptions } from '../call-options.js'
+import { BlobTooLargeError, CastoreError, DataLossError } from '../errors.js'
+import { ChunkedBlobReader } from './chunked-reader.js'
+import { MemoryBlobReader } from './memory-reader.js'
+import { BlobWriterBase } from './writer-base.js'
+
+const NOTHING = new Uint8Array(0)
+const LIST_ENTRY = 36
+
+/** One chunk of a stored list: its digest and its length in bytes. */
+export interface ListedChunk {
+  readonly digest: Uint8Array
+  readonly size: number
+}
+
+/** The stored form of a blob's chunk list: digest and u32 length of each. */
+export function encodeChunkList(chunks: readonly ListedChunk[]): Uint8Array {
+  const list = Buffer.alloc(chunks.length * LIST_ENTRY)
+  for (const [i, chunk] of chunks.entries()) {
+    list.set(chunk.digest, i * LIST_ENTRY)
+    list.writeUInt32LE(chunk.size, i * LIST_ENTRY + 32)
+  }
+  return list
+}
+
+/** Reads a stored chunk list. */
+export function decodeChunkList(digest: B3Digest, list: Uint8Array, backend: string): ChunkMeta[] {
+  if (list.length === 0 || list.length % LIST_ENTRY !== 0) {
+    throw new DataLossError(
+      digest,
+      backend,
+      `chunk list of ${digest} has ${list.length} bytes, expected a multiple of ${LIST_ENTRY}`,
+    )
+  }
+  const view = Buffer.from(list.buffer, list.byteOffset, list.byteLength)
+  const chunks: ChunkMeta[] = []
+  for (let at = 0; at < list.length; at += LIST_ENTRY) {
+    chunks.push({
+      digest: B3Digest.from(list.subarray(at, at + 32)),
+      size: BigInt(view.readUInt32LE(at + 32)),
+    })
+  }
+  return chunks
+}
+
+/** The engine behind a blob service, if it is an embedded one: whoever frames records itself writes to it directly. */
+export function engineOf(blobs: BlobService): EmbeddedStore | undefined {
+  return 'engine' in blobs && blobs.engine instanceof EmbeddedStore ? blobs.engine : undefined
+}
+
+/** What an engine threw, as a CastoreError. */
+export function engineError(error: unknown, digest: B3Digest | undefined, backend: string): unknown {
+  if (error instanceof DamagedRecordError && digest !== undefined) {
+    return new DataLossError(digest, backend, error.message, { cause: error })
+  }
+  if (!(error instanceof EmbeddedStoreError)) return error
+  return new CastoreError(error.code === 'closed' ? 'closed' : 'storage', error.message, { cause: error })
+}
+
+/**
+ * Reads one piece of content and checks it against its digest.
+ *
+ * @returns undefined when it is not stored
+ * @throws DataLossError
+ */
+export async function readVerified(
+  reader: ContentReader,
+  digest: B3Digest,
+  backend: string,
+): Promise<Uint8Array | undefined> {
+  try {
+    const stored = reader.peek(digest.bytes) ?? (await reader.read(digest.bytes))
+    if (stored === undefined) return undefined
+    const content = new Uint8Array(stored.rawLength)
+    if (!reader.expand(stored, content)) {
+      throw new DataLossError(
+        digest,
+        backend,
+        `the stored frame of ${digest} does not give its ${stored.rawLength} bytes`,
+      )
+    }
+    const actual = blake3.digest(content)
+    if (Buffer.compare(actual, digest.bytes) !== 0) {
+      throw new DataLossError(digest, backend, `content of ${digest} hashes to ${B3Digest.from(actual)}`)
+    }
+    return content
+  } catch (error) {
+    throw engineError(error, digest, backend)
+  }
+}
+
+/**
+ * Blobs in an embedded store: content in segments, cut at content-defined boundaries of 256 KiB on average, every read
+ * verified. Writes return once they are on disk; many at once share one sync.
+ */
+export class EmbeddedBlobService implements BlobService {
+  /** The engine, which the service does not close. */
+  readonly engine: EmbeddedStore
+  readonly #backend: string
+
+  constructor(engine: EmbeddedStore) {
+    this.engine = engine
+    this.#backend = `embedded:${engine.path}`
+  }
+
+  async has(digest: B3Digest, { signal }: CallOptions = {}): Promise<boolean> {
+    signal?.throwIfAborted()
+    if (digest.equals(B3Digest.EMPTY)) return true
+    return this.#guard(
+      digest,
+      () => this.engine.hasContent(digest.bytes) || this.engine.has('blobs', digest.bytes),
+    )
+  }
+
+  async open(digest: B3Digest, options: CallOptions = {}): Promise<BlobReader | undefined> {
+    options.signal?.throwIfAborted()
+    if (digest.equals(B3Digest.EMPTY)) return new MemoryBlobReader(NOTHING)
+    const reader = this.#guard(digest, () => this.engine.contentReader())
+    const whole = await readVerified(reader, digest, this.#backend)
+    if (whole !== undefined) return new MemoryBlobReader(whole)
+    const chunks = await this.chunks(digest, options)
+    if (chunks === undefined || chunks.length === 0) return undefined
+    return new ChunkedBlobReader({
+      digest,
+      chunks,
+      backend: this.#backend,
+      // One reader cannot serve two reads at once; it pays only where chunks are read in order.
+      fetch: (chunk) => readVerified(this.engine.contentReader(), chunk.digest, this.#backend),
+      verifyChunks: false,
+    })
+  }
+
+  openWrite(options?: CallOptions): BlobWriter {
+    return new EmbeddedBlobWriter(this.engine, this.#backend, options)
+  }
+
+  async chunks(digest: B3Digest, { signal }: CallOptions = {}): Promise<readonly ChunkMeta[] | undefined> {
+    signal?.throwIfAborted()
+    if (digest.equals(B3Digest.EMPTY)) return []
+    const list = this.#guard(digest, () => this.engine.get('blobs', digest.bytes))
+    if (list !== undefined) return decodeChunkList(digest, list, this.#backend)
+    return this.#guard(digest, () => this.engine.hasContent(digest.bytes)) ? [] : undefined
+  }
+
+  async get(digest: B3Digest, options: GetBlobOptions = {}): Promise<Uint8Array | undefined> {
+    const { maxSize = DEFAULT_GET_MAX_SIZE } = options
+    await using reader = await this.open(digest, options)
+    if (reader === undefined) return undefined
+    if (reader.size > BigInt(maxSize)) throw new BlobTooLargeError(digest, reader.size, maxSize)
+    return reader.readAt(0n, Number(reader.size), options)
+  }
+
+  async put(content: Uint8Array, options: CallOptions = {}): Promise<B3Digest> {
+    options.signal?.throwIfAborted()
+    if (content.length > chunkSizes().min) {
+      await using writer = this.openWrite(options)
+      await writer.write(content)
+      return writer.close()
+    }
+    const digest = B3Digest.of(content)
+    if (content.length === 0) return digest
+    try {
+      const session = this.engine.write()
+      if (!session.joinPending(digest.bytes) && !isSound(this.engine, digest.bytes)) {
+        session.appendContent(digest.bytes, content)
+      }
+      await session.commit()
+    } catch (error) {
+      throw engineError(error, digest, this.#backend)
+    }
+    return digest
+  }
+
+  #guard<T>(digest: B3Digest, call: () => T): T {
+    try {
+      return call()
+    } catch (error) {
+      throw engineError(error, digest, this.#backend)
+    }
+  }
+}
+
+/** Whether content is stored, and stored soundly: a put that meets damage writes it anew (DESIGN decision 10). */
+function isSound(engine: EmbeddedStore, key: Uint8Array): boolean {
+  try {
+    return engine.contentReader().readSync(key) !== undefined
+  } catch (error) {
+    if (error instanceof DamagedRecordError) return false
+    throw error
+  }
+}
+
+class EmbeddedBlobWriter extends BlobWriterBase {
+  readonly #engine: EmbeddedStore
+  readonly #backend: string
+  readonly #chunker = new Chunker()
+  readonly #hasher: Blake3Hasher = blake3.hasher()
+  readonly #chunks: ListedChunk[] = []
+  #session: WriteSession | undefined
+
+  constructor(engine: EmbeddedStore, backend: string, options?: CallOptions) {
+    super(options)
+    this.#engine = engine
+    this.#backend = backend
+  }
+
+  protected async accept(bytes: Uint8Array): Promise<void> {
+    this.#hasher.update(bytes)
+    await this.#store(this.#chunker.push(bytes))
+  }
+
+  protected drain(): void {}
+
+  protected async commit(): Promise<B3Digest> {
+    const digest = B3Digest.adopt(this.#hasher.digest())
+    try {
+      await this.#store(this.#chunker.finish())
+      if (this.#chunks.length > 1) {
+        this.#session?.put('blobs', digest.bytes, encodeChunkList(this.#chunks))
+      }
+      await this.#session?.commit()
+    } catch (error) {
+      throw engineError(error, digest, this.#backend)
+    }
+    return digest
+  }
+
+  protected discard(): void {
+    // Chunks that were appended stay: they are content under their own digests.
+    this.#session = undefined
+  }
+
+  async #store(chunks: readonly Uint8Array[]): Promise<void> {
+    try {
+      for (const chunk of chunks) {
+        this.#session ??= this.#engine.write()
+        const digest = blake3.digest(chunk)
+        if (!this.#session.joinPending(digest) && !isSound(this.#engine, digest)) {
+          this.#session.appendContent(digest, chunk)
+        }
+        this.#chunks.push({ digest, size: chunk.length })
+        await this.#session.room()
+      }
+    } catch (error) {
+      throw engineError(error, undefined, this.#backend)
+    }
+  }
+}

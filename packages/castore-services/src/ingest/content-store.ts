@@ -1,0 +1,128 @@
+import type { PackedRecord, WriteSession } from '@neve/embedded-store'
+import { RECORD_HEADER } from '@neve/embedded-store/record'
+import { encodeChunkList } from '../blob/embedded.js'
+import type { BlobService } from '../blob-service.js'
+import type { ChunkResult, FileResult, Slot } from './file-tasks-protocol.js'
+import type { FileWorkers } from './file-workers.js'
+
+/**
+ * Stores what tasks have left in their slots: framed records as they are, into an embedded store's segment; or the
+ * contents, into any other service.
+ */
+export class ContentStore {
+  readonly blobs: BlobService
+  readonly #session: WriteSession | undefined
+  readonly #workers: FileWorkers
+  readonly #writing = new Map<Slot, Promise<unknown>[]>()
+  readonly #releases = new Set<Promise<void>>()
+  #failure: { readonly error: unknown } | undefined
+  newBytes = 0
+  storedBytes = 0
+
+  constructor(blobs: BlobService, session: WriteSession | undefined, workers: FileWorkers) {
+    this.blobs = blobs
+    this.#session = session
+    this.#workers = workers
+  }
+
+  /** Whether tasks frame records, or contents are handed to the service. */
+  get packs(): boolean {
+    return this.#session !== undefined
+  }
+
+  /** Starts to store the files of one result. */
+  store(slot: Slot, files: readonly FileResult[]): void {
+    this.check()
+    if (this.#session === undefined) {
+      for (const file of files) {
+        if (file.large || file.size === 0) continue
+        const content = new Uint8Array(Buffer.from(slot.raw, file.rawOffset, file.size))
+        this.newBytes += file.size
+        this.#track(slot, this.blobs.put(content))
+      }
+      return
+    }
+    this.storeChunks(
+      slot,
+      files.flatMap((file) => file.chunks),
+    )
+    for (const file of files) {
+      if (file.chunks.length > 1 && file.digest !== undefined) this.storeList(file.digest, file.chunks)
+    }
+  }
+
+  /** Starts to store framed chunks. Runs of records that are wanted are written together. */
+  storeChunks(slot: Slot, chunks: readonly ChunkResult[]): void {
+    const session = this.#session
+    if (session === undefined) return
+    let run: ChunkResult[] = []
+    const flush = (): void => {
+      const first = run[0]
+      const last = run.at(-1)
+      if (first === undefined || last === undefined) return
+      const end = last.recordOffset + RECORD_HEADER + last.storedLength
+      const records: PackedRecord[] = run.map((chunk) => ({
+        key: chunk.digest,
+        offset: chunk.recordOffset - first.recordOffset,
+        storedLength: chunk.storedLength,
+        rawLength: chunk.size,
+      }))
+      const bytes = Buffer.from(slot.packed, first.recordOffset, end - first.recordOffset)
+      this.storedBytes += bytes.length
+      this.#track(slot, session.appendPacked(bytes, records))
+      run = []
+    }
+    const seen = new Set<string>()
+    for (const chunk of chunks) {
+      if (chunk.recordOffset < 0) continue
+      const text = Buffer.from(chunk.digest).toString('latin1')
+      if (seen.has(text) || session.joinPending(chunk.digest)) {
+        flush()
+        continue
+      }
+      seen.add(text)
+      run.push(chunk)
+      this.newBytes += chunk.size
+    }
+    flush()
+  }
+
+  /** Stores the list of chunks of a blob that has several. */
+  storeList(digest: Uint8Array, chunks: readonly ChunkResult[]): void {
+    this.#session?.put('blobs', digest, encodeChunkList(chunks))
+  }
+
+  /** Gives a slot back once nothing of it is being written any more. */
+  releaseWhenStored(slot: Slot): void {
+    const writing = this.#writing.get(slot) ?? []
+    this.#writing.delete(slot)
+    if (writing.length === 0) {
+      this.#workers.release(slot)
+      return
+    }
+    const release = Promise.allSettled(writing).then(() => {
+      this.#releases.delete(release)
+      this.#workers.release(slot)
+    })
+    this.#releases.add(release)
+  }
+
+  /** Waits for everything that was started. */
+  async settle(): Promise<void> {
+    await Promise.allSettled([...this.#releases, ...[...this.#writing.values()].flat()])
+  }
+
+  /** @throws the first failure of what was started */
+  check(): void {
+    if (this.#failure !== undefined) throw this.#failure.error
+  }
+
+  #track(slot: Slot, writing: Promise<unknown>): void {
+    const tracked = writing.catch((error: unknown) => {
+      this.#failure ??= { error }
+    })
+    const list = this.#writing.get(slot)
+    if (list === undefined) this.#writing.set(slot, [tracked])
+    else list.push(tracked)
+  }
+}

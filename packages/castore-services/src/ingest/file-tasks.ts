@@ -1,0 +1,385 @@
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readSync,
+  type Stats,
+  statfsSync,
+} from 'node:fs'
+import { B3Digest, type Blake3Hasher, blake3 } from '@neve/castore-model'
+import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
+import { packedBound, packRecord, RECORD_HEADER, RecordKind } from '@neve/embedded-store/record'
+import { Cutter } from '@neve/fastcdc'
+import { type CachedFolder, decodeFolder, folderKey, settlingTime } from './file-cache.js'
+import {
+  type ChunkResult,
+  type FileFailure,
+  type FileResult,
+  type FileSeen,
+  LARGE_FILE,
+  type PackResult,
+  type PackTask,
+  type ReadFilesResult,
+  type ReadFilesTask,
+  type ScanResult,
+  type ScanTask,
+  SLOT_RAW,
+  type Task,
+  type TaskResult,
+} from './file-tasks-protocol.js'
+
+const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
+const SLASH = 0x2f
+const EMPTY = B3Digest.EMPTY.bytes
+
+interface Scan {
+  readonly descriptor: number
+  readonly before: Stats
+  readonly hasher: Blake3Hasher
+}
+
+/**
+ * The work on files: reading, hashing, cutting and framing. Synchronous throughout, so that it can run in a worker
+ * thread, or where it was called for a tree that is not worth a thread.
+ */
+export class FileTasks {
+  readonly #engine: EmbeddedStore | undefined
+  readonly #cutter = new Cutter()
+  readonly #scans = new Map<string, Scan>()
+  readonly #settling = new Map<number, number>()
+  #reader: ContentReader | undefined
+
+  /** @param engine where records are framed for, and where existing content is looked up; undefined to read only */
+  constructor(engine: EmbeddedStore | undefined) {
+    this.#engine = engine
+  }
+
+  run(task: Task): TaskResult {
+    if (task.type === 'read') return this.#readFiles(task)
+    if (task.type === 'scan') return this.#scan(task)
+    return this.#pack(task)
+  }
+
+  /** Closes the files of scans that were not finished. */
+  close(): void {
+    for (const scan of this.#scans.values()) closeSync(scan.descriptor)
+    this.#scans.clear()
+  }
+
+  #readFiles(task: ReadFilesTask): ReadFilesResult {
+    const raw = Buffer.from(task.slot.raw)
+    const packer = new Packer(task.slot, this)
+    const files: FileResult[] = []
+    let used = 0
+    let index = 0
+    for (const folder of foldersOf(task.paths)) {
+      let cached: CachedFolder | undefined | null = null
+      for (const name of folder.names) {
+        if (index++ < task.skip) continue
+        const path = Buffer.concat([folder.path, name])
+        let descriptor: number | undefined
+        try {
+          if (task.useFileCache) {
+            if (cached === null) cached = this.#cachedFolder(folder.path)
+            const hit = cached === undefined ? undefined : this.#unchanged(path, name, cached)
+            if (hit !== undefined) {
+              files.push(hit)
+              continue
+            }
+          }
+          descriptor = openSync(path, OPEN_FLAGS)
+          const stat = fstatSync(descriptor)
+          if (!stat.isFile()) return { files, failure: wrongType(path, stat) }
+          const base = {
+            size: stat.size,
+            executable: (stat.mode & 0o100) !== 0,
+            seen: this.#seen(path, stat),
+          }
+          if (stat.size > LARGE_FILE) {
+            files.push({ ...base, digest: undefined, rawOffset: -1, chunks: [], large: true })
+            continue
+          }
+          if (used + stat.size + 1 > SLOT_RAW || !packer.fits(stat.size)) return { files, failure: undefined }
+          const read = readUpTo(descriptor, raw, used, stat.size + 1)
+          if (read !== stat.size) return { files, failure: changed(path, stat.size, read) }
+          const content = raw.subarray(used, used + read)
+          const digest = read === 0 ? EMPTY : blake3.digest(content)
+          const chunks = this.#engine === undefined || read === 0 ? [] : packer.file(digest, content)
+          files.push({ ...base, digest, rawOffset: used, chunks, large: false })
+          used += read
+        } catch (error) {
+          return { files, failure: { kind: 'read', path, message: messageOf(error) } }
+        } finally {
+          if (descriptor !== undefined) closeSync(descriptor)
+        }
+      }
+    }
+    return { files, failure: undefined }
+  }
+
+  #scan(task: ScanTask): ScanResult {
+    const raw = Buffer.from(task.slot.raw)
+    const id = Buffer.from(task.path).toString('latin1')
+    let scan = this.#scans.get(id)
+    try {
+      if (scan === undefined) {
+        const descriptor = openSync(task.path as Buffer, OPEN_FLAGS)
+        const before = fstatSync(descriptor)
+        scan = { descriptor, before, hasher: blake3.hasher() }
+        this.#scans.set(id, scan)
+        if (!before.isFile()) return this.#endScan(id, wrongType(task.path, before))
+      }
+      const { descriptor, before, hasher } = scan
+      const left = before.size - task.offset
+      const final = left <= SLOT_RAW - 1
+      const read = readUpTo(descriptor, raw, 0, final ? left + 1 : SLOT_RAW, task.offset)
+      if (final ? read !== left : read !== SLOT_RAW) {
+        return this.#endScan(id, changed(task.path, before.size, task.offset + read))
+      }
+      const lengths: number[] = []
+      let used = 0
+      while (used < read) {
+        const length = this.#cutter.cut(raw, used, read, final)
+        if (length === 0) break
+        lengths.push(length)
+        used += length
+      }
+      hasher.update(raw.subarray(0, used))
+      if (!final) return { lengths, used, end: undefined, failure: undefined }
+      const after = fstatSync(descriptor)
+      if (after.mtimeMs !== before.mtimeMs || after.size !== before.size) {
+        return this.#endScan(id, changed(task.path, before.size, after.size))
+      }
+      this.#endScan(id, undefined)
+      const seen = this.#seen(task.path, before)
+      return {
+        lengths,
+        used,
+        end: { digest: hasher.digest(), executable: (before.mode & 0o100) !== 0, seen },
+        failure: undefined,
+      }
+    } catch (error) {
+      return this.#endScan(id, { kind: 'read', path: task.path, message: messageOf(error) })
+    }
+  }
+
+  #endScan(id: string, failure: FileFailure | undefined): ScanResult {
+    const scan = this.#scans.get(id)
+    if (scan !== undefined) closeSync(scan.descriptor)
+    this.#scans.delete(id)
+    return { lengths: [], used: 0, end: undefined, failure }
+  }
+
+  #pack(task: PackTask): PackResult {
+    const raw = Buffer.from(task.slot.raw)
+    const packer = new Packer(task.slot, this)
+    const chunks: ChunkResult[] = []
+    let at = 0
+    for (const length of task.lengths) {
+      const content = raw.subarray(at, at + length)
+      chunks.push(packer.chunk(blake3.digest(content), content))
+      at += length
+    }
+    return { chunks }
+  }
+
+  /** The chunks of a file that has more than one. */
+  cut(content: Uint8Array): number[] {
+    const lengths: number[] = []
+    for (let at = 0; at < content.length; ) {
+      const length = this.#cutter.cut(content, at, content.length, true)
+      lengths.push(length)
+      at += length
+    }
+    return lengths
+  }
+
+  get minimumChunk(): number {
+    return this.#cutter.sizes.min
+  }
+
+  get salt(): number {
+    return this.#engine?.salt ?? 0
+  }
+
+  /** Whether this content is stored, and stored soundly: what is damaged is written again. */
+  isStored(digest: Uint8Array): boolean {
+    if (this.#engine === undefined) return false
+    this.#reader ??= this.#engine.contentReader()
+    try {
+      return (this.#reader.peek(digest) ?? this.#reader.readSync(digest)) !== undefined
+    } catch {
+      return false
+    }
+  }
+
+  #cachedFolder(path: Uint8Array): CachedFolder | undefined {
+    const record = this.#engine?.get('files', folderKey(path))
+    return record === undefined ? undefined : decodeFolder(record)
+  }
+
+  #unchanged(path: Buffer, name: Uint8Array, folder: CachedFolder): FileResult | undefined {
+    const known = folder.files.get(Buffer.from(name).toString('latin1'))
+    if (known === undefined) return undefined
+    const stat = lstatSync(path)
+    const same =
+      stat.isFile() &&
+      stat.size === known.size &&
+      stat.ino === known.inode &&
+      stat.dev === folder.device &&
+      stat.mtimeMs === known.modified &&
+      stat.ctimeMs === known.changed
+    if (!same || !this.#isWhole(known.digest, known.size)) return undefined
+    return {
+      size: known.size,
+      executable: known.executable,
+      digest: known.digest,
+      rawOffset: -1,
+      chunks: [],
+      large: false,
+      seen: { device: stat.dev, inode: stat.ino, modified: stat.mtimeMs, changed: stat.ctimeMs },
+    }
+  }
+
+  #isWhole(digest: Uint8Array, size: number): boolean {
+    if (size === 0) return true
+    if (size <= this.minimumChunk) return this.isStored(digest)
+    const list = this.#engine?.get('blobs', digest)
+    if (list === undefined) return this.isStored(digest)
+    for (let at = 0; at < list.length; at += 36) {
+      if (!this.isStored(list.subarray(at, at + 32))) return false
+    }
+    return true
+  }
+
+  /** What to remember of a file: nothing if it changed so recently that another change might go unseen. */
+  #seen(path: Uint8Array, stat: Stats): FileSeen | undefined {
+    let settling = this.#settling.get(stat.dev)
+    if (settling === undefined) {
+      try {
+        settling = settlingTime(statfsSync(path as Buffer).type)
+      } catch {
+        settling = Number.POSITIVE_INFINITY
+      }
+      this.#settling.set(stat.dev, settling)
+    }
+    if (Date.now() - Math.max(stat.ctimeMs, stat.mtimeMs) < settling) return undefined
+    return { device: stat.dev, inode: stat.ino, modified: stat.mtimeMs, changed: stat.ctimeMs }
+  }
+}
+
+/** Frames the chunks of one task into its slot. */
+class Packer {
+  readonly #out: Buffer
+  readonly #tasks: FileTasks
+  #used = 0
+
+  constructor(slot: { packed: SharedArrayBuffer }, tasks: FileTasks) {
+    this.#out = Buffer.from(slot.packed)
+    this.#tasks = tasks
+  }
+
+  /** Whether a file of this size surely has room. */
+  fits(size: number): boolean {
+    const chunks = Math.ceil(size / this.#tasks.minimumChunk) + 1
+    return this.#used + packedBound(size) + chunks * packedBound(0) <= this.#out.length
+  }
+
+  file(digest: Uint8Array, content: Uint8Array): ChunkResult[] {
+    if (content.length <= this.#tasks.minimumChunk) return [this.chunk(digest, content)]
+    const lengths = this.#tasks.cut(content)
+    if (lengths.length === 1) return [this.chunk(digest, content)]
+    let at = 0
+    return lengths.map((length) => {
+      const chunk = content.subarray(at, at + length)
+      at += length
+      return this.chunk(blake3.digest(chunk), chunk)
+    })
+  }
+
+  chunk(digest: Uint8Array, content: Uint8Array): ChunkResult {
+    if (this.#tasks.isStored(digest))
+      return { digest, size: content.length, recordOffset: -1, storedLength: 0 }
+    const at = this.#used
+    const length = packRecord(this.#out, at, RecordKind.content, digest, content, this.#tasks.salt)
+    this.#used = at + length
+    return { digest, size: content.length, recordOffset: at, storedLength: length - RECORD_HEADER }
+  }
+}
+
+interface FolderPaths {
+  /** The folder's absolute path with a slash at its end; empty where the names are whole paths. */
+  readonly path: Buffer
+  readonly names: readonly Buffer[]
+}
+
+function* foldersOf(paths: Uint8Array): Iterable<FolderPaths> {
+  const bytes = Buffer.from(paths.buffer, paths.byteOffset, paths.byteLength)
+  for (let at = 0; at < bytes.length; ) {
+    let end = bytes.indexOf(0, at)
+    const path = bytes.subarray(at, end)
+    at = end + 1
+    const names: Buffer[] = []
+    while (bytes[at] !== 0) {
+      end = bytes.indexOf(0, at)
+      names.push(bytes.subarray(at, end))
+      at = end + 1
+    }
+    at++
+    yield {
+      path:
+        path.length > 0 && path[path.length - 1] !== SLASH ? Buffer.concat([path, Buffer.from('/')]) : path,
+      names,
+    }
+  }
+}
+
+function readUpTo(
+  descriptor: number,
+  out: Uint8Array,
+  at: number,
+  length: number,
+  position?: number,
+): number {
+  let done = 0
+  while (done < length) {
+    const read = readSync(
+      descriptor,
+      out,
+      at + done,
+      length - done,
+      position === undefined ? null : position + done,
+    )
+    if (read === 0) break
+    done += read
+    // A short read at the announced end is the end: it need not be asked for again.
+    if (done === length - 1 && position === undefined) break
+  }
+  return done
+}
+
+function changed(path: Uint8Array, expected: number, actual: number): FileFailure {
+  return { kind: 'changed', path, message: `expected ${expected} bytes, got ${actual}` }
+}
+
+/** What a file is that cannot be stored, in words. */
+export function wrongType(path: Uint8Array, stat: Stats): FileFailure {
+  const type = stat.isFIFO()
+    ? 'a FIFO'
+    : stat.isSocket()
+      ? 'a socket'
+      : stat.isCharacterDevice()
+        ? 'a character device'
+        : stat.isBlockDevice()
+          ? 'a block device'
+          : stat.isDirectory()
+            ? 'a directory'
+            : 'of an unknown type'
+  return { kind: 'type', path, message: type }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,35 @@
+/** What went wrong, for a program to branch on. */
+export type StoreErrorCode =
+  /** A name cannot be part of a store path. */
+  | 'invalid-name'
+  /** An address of a store, a store path or a digest cannot be understood. */
+  | 'invalid-address'
+  /** A path info is not valid (spec 07 section 4.1): `reason` says how. */
+  | 'invalid-path-info'
+  /** Nothing in the store has this store path, digest or path. */
+  | 'not-found'
+  /** A directory that another one references is not in the store. */
+  | 'directory-not-found'
+  /** A blob that a file node references is not in the store. */
+  | 'blob-not-found'
+  /** A blob has another length than its file node says. */
+  | 'wrong-size'
+  /** The path info that is stored names other contents. */
+  | 'already-exists'
+  /** Stored content is damaged. */
+  | 'data-loss'
+
+/** The error class of this package. Errors of the services below pass through it unchanged. */
+export class StoreError extends Error {
+  override readonly name = 'StoreError'
+
+  /** @param reason with `invalid-path-info`, the condition of spec 07 section 4.1 */
+  constructor(
+    readonly code: StoreErrorCode,
+    message: string,
+    readonly reason?: string,
+    options?: { readonly cause?: unknown },
+  ) {
+    super(message, options)
+  }
+}

@@ -1,0 +1,60 @@
+import { createHash } from 'node:crypto'
+import { blake3, encodeNode, type Node } from '@neve/castore-model'
+import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
+import { type NarServices, type RenderNarOptions, renderNar } from './render-nar.js'
+
+/** What identifies a NAR. */
+export interface NarMeasure {
+  /** Length in bytes. */
+  readonly narSize: bigint
+  readonly narSha256: Uint8Array
+}
+
+/** Renders a NAR only to measure it (spec 07 section 8.3). */
+export async function calculateNar(
+  services: NarServices,
+  node: Node,
+  options: RenderNarOptions = {},
+): Promise<NarMeasure> {
+  const hash = createHash('sha256')
+  let narSize = 0n
+  for await (const piece of renderNar(services, node, options)) {
+    hash.update(piece)
+    narSize += BigInt(piece.length)
+  }
+  return { narSize, narSha256: new Uint8Array(hash.digest()) }
+}
+
+/** As {@link calculateNar}, with a record by root node that outlives the process. */
+export async function measureNar(
+  services: NarServices & { readonly engine: EmbeddedStore },
+  node: Node,
+  options: RenderNarOptions = {},
+): Promise<NarMeasure> {
+  const known = recordedMeasure(services.engine, node)
+  if (known !== undefined) return known
+  const measure = await calculateNar(services, node, options)
+  const session = services.engine.write()
+  recordMeasure(session, node, measure)
+  await session.commit()
+  return measure
+}
+
+/** What an earlier calculation found. */
+export function recordedMeasure(engine: EmbeddedStore, node: Node): NarMeasure | undefined {
+  const record = engine.get('nars', measureKey(node))
+  if (record === undefined || record.length !== 40) return undefined
+  const narSize = Buffer.from(record.buffer, record.byteOffset, 8).readBigUInt64LE(0)
+  return { narSize, narSha256: record.slice(8) }
+}
+
+export function recordMeasure(session: WriteSession, node: Node, measure: NarMeasure): void {
+  const record = Buffer.alloc(40)
+  record.writeBigUInt64LE(measure.narSize, 0)
+  record.set(measure.narSha256, 8)
+  session.put('nars', measureKey(node), record)
+}
+
+function measureKey(node: Node): Uint8Array {
+  return blake3.digest(encodeNode(new Uint8Array(0), node))
+}

@@ -1,0 +1,198 @@
+import { B3Digest, type DirectorySizes, type Node, Path } from '@neve/castore-model'
+import { descend } from '@neve/castore-services'
+import { EmbeddedBlobService } from '@neve/castore-services/blob/embedded'
+import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embedded'
+import type { IngestProgress } from '@neve/castore-services/ingest/filesystem'
+import { EmbeddedStore } from '@neve/embedded-store'
+import { StorePath } from '@neve/nix-compat'
+import { EmbeddedPathInfos } from './embedded-path-infos.js'
+import { StoreError } from './errors.js'
+import { type ImportedPath, Importer } from './import-path.js'
+import { measureNar, type NarMeasure } from './measure-nar.js'
+import type { PathInfo } from './path-info.js'
+import { renderNar } from './render-nar.js'
+import { defaultStorePath } from './store-location.js'
+
+/** Options of {@link openStore}. */
+export interface OpenStoreOptions {
+  /** Make the store where there is none. Default: true, unless `readOnly`. */
+  readonly create?: boolean | undefined
+  /** Refuse every write. Default: false. */
+  readonly readOnly?: boolean | undefined
+}
+
+/** Options of {@link Store.importPath}. */
+export interface ImportPathOptions {
+  /** The name in the store path. Default: the last component of the path. */
+  readonly name?: string | undefined
+  /** How entries are counted in the sizes of directories (DESIGN decision 2). Default: `once`. */
+  readonly directorySizes?: DirectorySizes | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Called often: keep it short. */
+  readonly onProgress?: ((progress: IngestProgress) => void) | undefined
+  /** Whether unchanged files may be taken from the record of their last import. Default: true. */
+  readonly fileCache?: boolean | undefined
+}
+
+/** What an address in the store names. */
+export interface Resolved {
+  readonly node: Node
+  /** The store path that the address began with, if it did. */
+  readonly storePath: StorePath | undefined
+  /** The path below the store path or digest. */
+  readonly path: Path
+}
+
+/**
+ * Opens a whole store: blobs, directories and path infos.
+ *
+ * @param address `embedded:` and a folder, or a folder. Default: `$NEVE_STORE`, else `/var/lib/neve` for root, else
+ *   `$XDG_STATE_HOME/neve` (`~/.local/state/neve`)
+ * @throws StoreError `invalid-address`; EmbeddedStoreError
+ */
+export async function openStore(address?: string, options: OpenStoreOptions = {}): Promise<Store> {
+  const path = address === undefined ? defaultStorePath() : embeddedPath(address)
+  const { create, readOnly } = options
+  const engine = await EmbeddedStore.open(path, {
+    ...(create === undefined ? {} : { create }),
+    ...(readOnly === undefined ? {} : { readOnly }),
+  })
+  return new Store(engine)
+}
+
+/** The folder in an address of an embedded store. */
+export function embeddedPath(address: string): string {
+  const scheme = /^([a-z][a-z0-9+.-]*):/.exec(address)?.[1]
+  const path = scheme === undefined ? address : address.slice('embedded:'.length).replace(/^\/\/(?=\/)/, '')
+  if (scheme === 'sled' || scheme?.startsWith('redb') === true) {
+    throw new StoreError(
+      'invalid-address',
+      `${address}: databases of the reference implementation cannot be opened; write embedded:/path/to/folder`,
+    )
+  }
+  if (scheme !== undefined && scheme !== 'embedded') {
+    throw new StoreError(
+      'invalid-address',
+      `${address}: expected embedded:/path/to/folder, got scheme ${scheme}`,
+    )
+  }
+  if (path === '' || path.startsWith('//')) {
+    throw new StoreError('invalid-address', `${address}: expected embedded:/path/to/folder`)
+  }
+  return path
+}
+
+/** A whole store on the embedded engine. Close it, or use `await using`. */
+export class Store implements AsyncDisposable {
+  readonly engine: EmbeddedStore
+  readonly blobs: EmbeddedBlobService
+  readonly directories: EmbeddedDirectoryService
+  readonly pathInfos: EmbeddedPathInfos
+  readonly #importer: Importer
+
+  /** @param engine closed with the store */
+  constructor(engine: EmbeddedStore) {
+    this.engine = engine
+    this.blobs = new EmbeddedBlobService(engine)
+    this.directories = new EmbeddedDirectoryService(engine)
+    this.pathInfos = new EmbeddedPathInfos(engine)
+    this.#importer = new Importer(this)
+  }
+
+  /**
+   * Stores a file, symlink or directory of the host under the store path that Nix gives it (spec 06 section 7.1).
+   *
+   * @param path the host path; as bytes where it is not UTF-8
+   * @returns once everything is durable
+   * @throws StoreError `invalid-name`; IngestPathError
+   */
+  importPath(path: string | Uint8Array, options: ImportPathOptions = {}): Promise<ImportedPath> {
+    return this.#importer.import(path, options)
+  }
+
+  /**
+   * The NAR of a store path or node, in pieces of up to 256 KiB; each belongs to the caller until it asks for the next.
+   *
+   * @throws StoreError on iterating; then what was delivered is to be thrown away
+   */
+  async *nar(
+    target: string | StorePath | Node,
+    options: { readonly signal?: AbortSignal } = {},
+  ): AsyncIterable<Uint8Array> {
+    const node =
+      typeof target === 'object' && 'kind' in target ? target : (await this.resolve(String(target))).node
+    yield* renderNar(this, node, options)
+  }
+
+  /** Size and SHA-256 of a node's NAR, from the record of an earlier calculation if there is one. */
+  measureNar(node: Node, options: { readonly signal?: AbortSignal } = {}): Promise<NarMeasure> {
+    return measureNar(this, node, options)
+  }
+
+  /**
+   * Finds what an address names: an absolute or bare store path, or a digest of a directory or blob (`blake3-…`, `b3:…`
+   * or 64 hex digits), each with or without `/sub/path` behind it. Symlinks are not followed.
+   *
+   * @throws StoreError `invalid-address`, `not-found`
+   */
+  async resolve(address: string): Promise<Resolved> {
+    const parsed = parseAddress(address)
+    const root = await this.#root(parsed.root, address)
+    const node = await descend(this.directories, root.node, parsed.path)
+    if (node === undefined)
+      throw new StoreError('not-found', `${address}: there is no ${parsed.path} below the root`)
+    return { node, storePath: root.storePath, path: parsed.path }
+  }
+
+  async close(): Promise<void> {
+    await this.#importer.close()
+    await this.engine.close()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #root(
+    root: StorePath | B3Digest,
+    address: string,
+  ): Promise<{ node: Node; storePath: StorePath | undefined }> {
+    if (root instanceof StorePath) {
+      const info: PathInfo | undefined = await this.pathInfos.get(root.digest)
+      if (info === undefined) throw new StoreError('not-found', `${root.toAbsolute()} is not in the store`)
+      return { node: info.node, storePath: info.storePath }
+    }
+    const directory = await this.directories.get(root)
+    if (directory !== undefined) return { node: directory.toNode(), storePath: undefined }
+    const reader = await this.blobs.open(root)
+    if (reader === undefined)
+      throw new StoreError('not-found', `${address}: the store has no directory or blob ${root.toSri()}`)
+    await reader.close()
+    return {
+      node: { kind: 'file', digest: root, size: reader.size, executable: false },
+      storePath: undefined,
+    }
+  }
+}
+
+/** Splits an address into its root and the path below it. */
+export function parseAddress(address: string): { readonly root: StorePath | B3Digest; readonly path: Path } {
+  const hint = 'expected a store path, blake3-… or b3:…, or one of them with /sub/path'
+  try {
+    if (address.startsWith('/')) {
+      const { storePath, rest } = StorePath.parseFull(address)
+      return { root: storePath, path: Path.parse(rest) }
+    }
+    const digest = /^(blake3-[A-Za-z0-9+/]{43}=|b3:[A-Za-z0-9+/]{43}=|[0-9a-f]{64})(?:\/(.*?)\/?)?$/s.exec(
+      address,
+    )
+    if (digest !== null) return { root: B3Digest.parse(digest[1]!), path: Path.parse(digest[2] ?? '') }
+    const slash = address.indexOf('/')
+    const name = slash < 0 ? address : address.slice(0, slash)
+    const rest = slash < 0 ? '' : address.slice(slash + 1).replace(/\/$/, '')
+    return { root: StorePath.parse(name), path: Path.parse(rest) }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    throw new StoreError('invalid-address', `${address}: ${reason}; ${hint}`, undefined, { cause: error })
+  }
+}
