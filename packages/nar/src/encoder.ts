@@ -23,7 +23,15 @@ export interface NarEncoderOptions {
 }
 
 /** What may come next. */
-type Expecting = 'start' | 'node' | 'content' | 'entry or end' | 'end of entry' | 'nothing' | 'failed'
+type Expecting =
+  | 'start'
+  | 'node'
+  | 'content'
+  | 'entry or end'
+  | 'end of entry'
+  | 'finish'
+  | 'nothing'
+  | 'nothing after an error'
 
 /** Everything but file content is shorter than this: name, target, tokens and lengths of one step. */
 const STEP = 8192
@@ -206,7 +214,8 @@ export class NarEncoder {
 
   /** Hands over the rest and returns the archive's length in bytes. `misuse` if the archive is not complete. */
   finish(): bigint {
-    this.#step('nothing', 'finish')
+    this.#step('finish', 'finish')
+    this.#expecting = 'nothing'
     this.flush()
     return this.#handedOver
   }
@@ -226,7 +235,7 @@ export class NarEncoder {
   }
 
   #nodeDone(): void {
-    this.#expecting = this.#names.length === 0 ? 'nothing' : 'end of entry'
+    this.#expecting = this.#names.length === 0 ? 'finish' : 'end of entry'
   }
 
   #fail(
@@ -235,7 +244,7 @@ export class NarEncoder {
     expected: string,
     actual: string,
   ): NarError {
-    this.#expecting = 'failed'
+    this.#expecting = 'nothing after an error'
     return new NarError(code, what, { expected, actual, offset: this.bytesWritten })
   }
 
