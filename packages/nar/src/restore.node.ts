@@ -4,6 +4,7 @@ import {
   constants,
   fchmodSync,
   fstatSync,
+  lstatSync,
   mkdirSync,
   openSync,
   symlinkSync,
@@ -16,11 +17,11 @@ import { joinPath, pathBytes, showPath } from './host-path.node.js'
 import { NarError } from './nar-error.js'
 
 const CREATE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
-const EXECUTABLE = constants.S_IXUSR | constants.S_IXGRP | constants.S_IXOTH
+const OPEN_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW
 
 /**
- * Unpacks an archive to `destination`, with the modes that `nix-store --restore` gives: files 0666 and directories
- * 0777, less the umask, and the three executable bits on executables.
+ * Unpacks an archive to `destination`, with the modes that `nix-store --restore` gives, which sets a umask of its
+ * own: 0755 for directories and executables, 0644 for other files, whatever the process' umask.
  *
  * `destination` must not exist, not even as a dangling link: else `invalid-input` with `path`. Everything is made
  * new and nothing is followed, so that no archive can write outside of it. Errors are those of `narEvents` and of
@@ -74,19 +75,31 @@ function createRoot(event: NodeEvent, path: Buffer): number {
 function create(event: NodeEvent, path: Buffer): number {
   switch (event.type) {
     case 'directory-start':
-      mkdirSync(path, 0o777)
+      mkdirSync(path, 0o755)
+      if ((lstatSync(path).mode & 0o777) !== 0o755) setDirectoryMode(path)
       return -1
     case 'symlink':
       symlinkSync(event.target as Buffer, path)
       return -1
     case 'file':
-      return openSync(path, CREATE, 0o666)
+      return openSync(path, CREATE, event.executable ? 0o755 : 0o644)
+  }
+}
+
+/** Through a descriptor, because a change of mode by path would follow a link. */
+function setDirectoryMode(path: Buffer): void {
+  const directory = openSync(path, OPEN_DIRECTORY)
+  try {
+    fchmodSync(directory, 0o755)
+  } finally {
+    closeSync(directory)
   }
 }
 
 async function writeContent(event: Extract<NarEvent, { type: 'file' }>, file: number): Promise<void> {
   try {
-    if (event.executable) fchmodSync(file, (fstatSync(file).mode & 0o7777) | EXECUTABLE)
+    const mode = event.executable ? 0o755 : 0o644
+    if ((fstatSync(file).mode & 0o777) !== mode) fchmodSync(file, mode)
     for (;;) {
       const piece = await event.content.read()
       if (piece.length === 0) break
