@@ -36,7 +36,7 @@ export class ContentStore {
     if (this.#session === undefined) {
       for (const file of files) {
         if (file.large || file.size === 0) continue
-        const content = new Uint8Array(Buffer.from(slot.raw, file.rawOffset, file.size))
+        const content = Uint8Array.prototype.slice.call(slot.raw, file.rawOffset, file.rawOffset + file.size)
         this.newBytes += file.size
         this.#track(slot, this.blobs.put(content))
       }
@@ -67,7 +67,7 @@ export class ContentStore {
         storedLength: chunk.storedLength,
         rawLength: chunk.size,
       }))
-      const bytes = Buffer.from(slot.packed, first.recordOffset, end - first.recordOffset)
+      const bytes = slot.packed.subarray(first.recordOffset, end)
       this.storedBytes += bytes.length
       this.#track(slot, session.appendPacked(bytes, records))
       run = []

@@ -22,6 +22,7 @@ export interface CachedFolder {
 }
 
 const VERSION = 1
+const HEADER = 13
 const FIXED = 2 + 4 * 8 + 1 + 32
 
 /** The key of a folder's record: a digest of its absolute path. */
@@ -29,27 +30,50 @@ export function folderKey(path: Uint8Array): Uint8Array {
   return blake3.digest(path)
 }
 
-export function encodeFolder(folder: CachedFolder): Uint8Array {
-  let length = 13
-  for (const name of folder.files.keys()) length += FIXED + name.length
-  const bytes = Buffer.alloc(length)
-  bytes[0] = VERSION
-  bytes.writeDoubleLE(folder.device, 1)
-  bytes.writeUInt32LE(folder.files.size, 9)
-  let at = 13
-  for (const [name, file] of folder.files) {
-    bytes.writeUInt16LE(name.length, at)
-    bytes.write(name, at + 2, 'latin1')
-    at += 2 + name.length
-    bytes.writeDoubleLE(file.inode, at)
-    bytes.writeDoubleLE(file.size, at + 8)
-    bytes.writeDoubleLE(file.modified, at + 16)
-    bytes.writeDoubleLE(file.changed, at + 24)
-    bytes[at + 32] = file.executable ? 1 : 0
-    bytes.set(file.digest, at + 33)
-    at += 65
+/** Builds a folder's record file by file. */
+export class FolderRecordWriter {
+  #bytes = Buffer.allocUnsafe(4096)
+  #at = HEADER
+  #count = 0
+
+  get count(): number {
+    return this.#count
   }
-  return bytes
+
+  add(name: Uint8Array, size: number, executable: boolean, digest: Uint8Array, seen: FileTimes): void {
+    const needed = FIXED + name.length
+    if (this.#at + needed > this.#bytes.length) {
+      const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#at + needed))
+      larger.set(this.#bytes)
+      this.#bytes = larger
+    }
+    const bytes = this.#bytes
+    bytes.writeUInt16LE(name.length, this.#at)
+    bytes.set(name, this.#at + 2)
+    const at = this.#at + 2 + name.length
+    bytes.writeDoubleLE(seen.inode, at)
+    bytes.writeDoubleLE(size, at + 8)
+    bytes.writeDoubleLE(seen.modified, at + 16)
+    bytes.writeDoubleLE(seen.changed, at + 24)
+    bytes[at + 32] = executable ? 1 : 0
+    bytes.set(digest, at + 33)
+    this.#at = at + 65
+    this.#count++
+  }
+
+  finish(device: number): Uint8Array {
+    this.#bytes[0] = VERSION
+    this.#bytes.writeDoubleLE(device, 1)
+    this.#bytes.writeUInt32LE(this.#count, 9)
+    return Buffer.from(this.#bytes.subarray(0, this.#at))
+  }
+}
+
+/** What the writer needs of a file's times, in milliseconds, and its inode. */
+export interface FileTimes {
+  readonly inode: number
+  readonly modified: number
+  readonly changed: number
 }
 
 /** Reads a record back. One of another version, or a damaged one, is as good as none. */

@@ -12,10 +12,13 @@ export const SLOT_PACKED = SLOT_RAW + 256 * 1024
 /** The most files of one task. */
 export const FILES_PER_TASK = 256
 
-/** Shared memory for one task. */
+/** Shared memory for one task. A thread is sent the memory once; after that the number says which it is. */
 export interface Slot {
-  readonly raw: SharedArrayBuffer
-  readonly packed: SharedArrayBuffer
+  readonly number: number
+  /** Contents, {@link SLOT_RAW} bytes. */
+  readonly raw: Buffer
+  /** Framed records, {@link SLOT_PACKED} bytes. */
+  readonly packed: Buffer
 }
 
 /** Files to read whole: paths as `directory NUL name NUL name NUL NUL directory NUL …`. */
@@ -62,6 +65,14 @@ export interface ChunkResult {
   readonly storedLength: number
 }
 
+/** The results of a {@link ReadFilesTask}, in the order of its files; see `file-results.ts`. */
+export interface ReadFilesResult {
+  readonly numbers: Float64Array
+  readonly digests: Uint8Array
+  /** Why the file after the last result could not be taken. */
+  readonly failure: FileFailure | undefined
+}
+
 /** What became of one file: its contents lie in the slot, or it is large, or it is known from an earlier import. */
 export interface FileResult {
   readonly size: number
@@ -82,11 +93,6 @@ export interface FileSeen {
   readonly inode: number
   readonly modified: number
   readonly changed: number
-}
-
-export interface ReadFilesResult {
-  readonly files: readonly FileResult[]
-  readonly failure: FileFailure | undefined
 }
 
 export interface ScanResult {

@@ -13,10 +13,10 @@ import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
 import { packedBound, packRecord, RECORD_HEADER, RecordKind } from '@neve/embedded-store/record'
 import { Cutter } from '@neve/fastcdc'
 import { type CachedFolder, decodeFolder, folderKey, settlingTime } from './file-cache.js'
+import { FileResultsWriter } from './file-results.js'
 import {
   type ChunkResult,
   type FileFailure,
-  type FileResult,
   type FileSeen,
   LARGE_FILE,
   type PackResult,
@@ -69,58 +69,53 @@ export class FileTasks {
   }
 
   #readFiles(task: ReadFilesTask): ReadFilesResult {
-    const raw = Buffer.from(task.slot.raw)
-    const packer = new Packer(task.slot, this)
-    const files: FileResult[] = []
+    const { raw } = task.slot
+    const packer = new Packer(task.slot.packed, this)
+    const results = new FileResultsWriter()
     let used = 0
     let index = 0
     for (const folder of foldersOf(task.paths)) {
       let cached: CachedFolder | undefined | null = null
       for (const name of folder.names) {
         if (index++ < task.skip) continue
-        const path = Buffer.concat([folder.path, name])
+        const path = folder.child(name)
         let descriptor: number | undefined
         try {
           if (task.useFileCache) {
             if (cached === null) cached = this.#cachedFolder(folder.path)
-            const hit = cached === undefined ? undefined : this.#unchanged(path, name, cached)
-            if (hit !== undefined) {
-              files.push(hit)
-              continue
-            }
+            if (cached !== undefined && this.#unchanged(path, name, cached, results)) continue
           }
           descriptor = openSync(path, OPEN_FLAGS)
           const stat = fstatSync(descriptor)
-          if (!stat.isFile()) return { files, failure: wrongType(path, stat) }
-          const base = {
-            size: stat.size,
-            executable: (stat.mode & 0o100) !== 0,
-            seen: this.#seen(path, stat),
-          }
-          if (stat.size > LARGE_FILE) {
-            files.push({ ...base, digest: undefined, rawOffset: -1, chunks: [], large: true })
+          if (!stat.isFile()) return results.finish(wrongType(path, stat))
+          const { size } = stat
+          const executable = (stat.mode & 0o100) !== 0
+          const seen = this.#seen(path, stat)
+          if (size > LARGE_FILE) {
+            results.file({ size, executable, digest: undefined, rawOffset: -1, large: true }, seen, 0)
             continue
           }
-          if (used + stat.size + 1 > SLOT_RAW || !packer.fits(stat.size)) return { files, failure: undefined }
-          const read = readUpTo(descriptor, raw, used, stat.size + 1)
-          if (read !== stat.size) return { files, failure: changed(path, stat.size, read) }
-          const content = raw.subarray(used, used + read)
-          const digest = read === 0 ? EMPTY : blake3.digest(content)
-          const chunks = this.#engine === undefined || read === 0 ? [] : packer.file(digest, content)
-          files.push({ ...base, digest, rawOffset: used, chunks, large: false })
-          used += read
+          if (used + size + 1 > SLOT_RAW || !packer.fits(size)) return results.finish(undefined)
+          const read = readUpTo(descriptor, raw, used, size + 1)
+          if (read !== size) return results.finish(changed(path, size, read))
+          const content = raw.subarray(used, used + size)
+          const digest = size === 0 ? EMPTY : blake3.digest(content)
+          const chunks = this.#engine === undefined || size === 0 ? NO_CHUNKS : packer.file(digest, content)
+          results.file({ size, executable, digest, rawOffset: used, large: false }, seen, chunks.length)
+          for (const chunk of chunks) results.chunk(chunk)
+          used += size
         } catch (error) {
-          return { files, failure: { kind: 'read', path, message: messageOf(error) } }
+          return results.finish({ kind: 'read', path: Buffer.from(path), message: messageOf(error) })
         } finally {
           if (descriptor !== undefined) closeSync(descriptor)
         }
       }
     }
-    return { files, failure: undefined }
+    return results.finish(undefined)
   }
 
   #scan(task: ScanTask): ScanResult {
-    const raw = Buffer.from(task.slot.raw)
+    const { raw } = task.slot
     const id = Buffer.from(task.path).toString('latin1')
     let scan = this.#scans.get(id)
     try {
@@ -173,8 +168,8 @@ export class FileTasks {
   }
 
   #pack(task: PackTask): PackResult {
-    const raw = Buffer.from(task.slot.raw)
-    const packer = new Packer(task.slot, this)
+    const { raw } = task.slot
+    const packer = new Packer(task.slot.packed, this)
     const chunks: ChunkResult[] = []
     let at = 0
     for (const length of task.lengths) {
@@ -220,9 +215,9 @@ export class FileTasks {
     return record === undefined ? undefined : decodeFolder(record)
   }
 
-  #unchanged(path: Buffer, name: Uint8Array, folder: CachedFolder): FileResult | undefined {
-    const known = folder.files.get(Buffer.from(name).toString('latin1'))
-    if (known === undefined) return undefined
+  #unchanged(path: Buffer, name: Buffer, folder: CachedFolder, results: FileResultsWriter): boolean {
+    const known = folder.files.get(name.toString('latin1'))
+    if (known === undefined) return false
     const stat = lstatSync(path)
     const same =
       stat.isFile() &&
@@ -231,16 +226,11 @@ export class FileTasks {
       stat.dev === folder.device &&
       stat.mtimeMs === known.modified &&
       stat.ctimeMs === known.changed
-    if (!same || !this.#isWhole(known.digest, known.size)) return undefined
-    return {
-      size: known.size,
-      executable: known.executable,
-      digest: known.digest,
-      rawOffset: -1,
-      chunks: [],
-      large: false,
-      seen: { device: stat.dev, inode: stat.ino, modified: stat.mtimeMs, changed: stat.ctimeMs },
-    }
+    if (!same || !this.#isWhole(known.digest, known.size)) return false
+    const { size, executable, digest } = known
+    const seen = { device: stat.dev, inode: stat.ino, modified: stat.mtimeMs, changed: stat.ctimeMs }
+    results.file({ size, executable, digest, rawOffset: -1, large: false }, seen, 0)
+    return true
   }
 
   #isWhole(digest: Uint8Array, size: number): boolean {
@@ -272,12 +262,12 @@ export class FileTasks {
 
 /** Frames the chunks of one task into its slot. */
 class Packer {
-  readonly #out: Buffer
+  readonly #out: Uint8Array
   readonly #tasks: FileTasks
   #used = 0
 
-  constructor(slot: { packed: SharedArrayBuffer }, tasks: FileTasks) {
-    this.#out = Buffer.from(slot.packed)
+  constructor(out: Uint8Array, tasks: FileTasks) {
+    this.#out = out
     this.#tasks = tasks
   }
 
@@ -309,10 +299,30 @@ class Packer {
   }
 }
 
-interface FolderPaths {
-  /** The folder's absolute path with a slash at its end; empty where the names are whole paths. */
+const NO_CHUNKS: readonly ChunkResult[] = []
+const PATH_ROOM = 4096 + 256
+
+/** The files of one folder. */
+class FolderPaths {
+  /** The folder's path with a slash at its end; empty where the names are whole paths. */
   readonly path: Buffer
   readonly names: readonly Buffer[]
+  readonly #room: Buffer
+
+  constructor(path: Buffer, names: readonly Buffer[]) {
+    const slash = path.length > 0 && path[path.length - 1] !== SLASH
+    this.path = slash ? Buffer.concat([path, Buffer.from('/')]) : path
+    this.names = names
+    this.#room = Buffer.alloc(Math.max(PATH_ROOM, this.path.length + 256))
+    this.#room.set(this.path)
+  }
+
+  /** A file's path, valid until the next call. */
+  child(name: Buffer): Buffer {
+    if (this.path.length === 0) return name
+    this.#room.set(name, this.path.length)
+    return this.#room.subarray(0, this.path.length + name.length)
+  }
 }
 
 function* foldersOf(paths: Uint8Array): Iterable<FolderPaths> {
@@ -328,11 +338,7 @@ function* foldersOf(paths: Uint8Array): Iterable<FolderPaths> {
       at = end + 1
     }
     at++
-    yield {
-      path:
-        path.length > 0 && path[path.length - 1] !== SLASH ? Buffer.concat([path, Buffer.from('/')]) : path,
-      names,
-    }
+    yield new FolderPaths(path, names)
   }
 }
 
@@ -361,7 +367,7 @@ function readUpTo(
 }
 
 function changed(path: Uint8Array, expected: number, actual: number): FileFailure {
-  return { kind: 'changed', path, message: `expected ${expected} bytes, got ${actual}` }
+  return { kind: 'changed', path: new Uint8Array(path), message: `expected ${expected} bytes, got ${actual}` }
 }
 
 /** What a file is that cannot be stored, in words. */
@@ -377,7 +383,7 @@ export function wrongType(path: Uint8Array, stat: Stats): FileFailure {
           : stat.isDirectory()
             ? 'a directory'
             : 'of an unknown type'
-  return { kind: 'type', path, message: type }
+  return { kind: 'type', path: new Uint8Array(path), message: type }
 }
 
 function messageOf(error: unknown): string {

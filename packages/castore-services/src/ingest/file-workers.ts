@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { EmbeddedStore } from '@neve/embedded-store'
-import { type FlatFileResults, unflattenResults } from './file-results-codec.js'
 import { FileTasks } from './file-tasks.js'
 import { SLOT_PACKED, SLOT_RAW, type Slot, type Task, type TaskResult } from './file-tasks-protocol.js'
 
@@ -13,6 +12,16 @@ interface Pending {
 interface Thread {
   readonly worker: Worker
   readonly pending: Map<number, Pending>
+  /** The slots whose memory it has been sent. */
+  readonly slots: Set<number>
+}
+
+/** A task as it is sent to a thread, with the memory of its slot the first time. */
+export interface TaskMessage {
+  readonly id: number
+  readonly task: Omit<Task, 'slot'>
+  readonly slot: number
+  readonly memory: { readonly raw: SharedArrayBuffer; readonly packed: SharedArrayBuffer } | undefined
 }
 
 /** How many slots there are: enough to keep the threads busy while results wait for their turn. */
@@ -43,8 +52,11 @@ export class FileWorkers implements AsyncDisposable {
     const free = this.#freeSlots.pop()
     if (free !== undefined) return free
     if (this.#slots < this.#count * SLOTS_PER_THREAD) {
-      this.#slots++
-      return { raw: new SharedArrayBuffer(SLOT_RAW), packed: new SharedArrayBuffer(SLOT_PACKED) }
+      return {
+        number: this.#slots++,
+        raw: Buffer.from(new SharedArrayBuffer(SLOT_RAW)),
+        packed: Buffer.from(new SharedArrayBuffer(SLOT_PACKED)),
+      }
     }
     return new Promise((resolve) => this.#slotWaiters.push(resolve))
   }
@@ -82,7 +94,20 @@ export class FileWorkers implements AsyncDisposable {
     const id = this.#sequence++
     return new Promise((resolve, reject) => {
       thread.pending.set(id, { resolve, reject })
-      thread.worker.postMessage({ id, task })
+      const { slot, ...rest } = task
+      const message: TaskMessage = {
+        id,
+        task: rest,
+        slot: slot.number,
+        memory: thread.slots.has(slot.number)
+          ? undefined
+          : {
+              raw: slot.raw.buffer as unknown as SharedArrayBuffer,
+              packed: slot.packed.buffer as unknown as SharedArrayBuffer,
+            },
+      }
+      thread.slots.add(slot.number)
+      thread.worker.postMessage(message)
     })
   }
 
@@ -93,11 +118,11 @@ export class FileWorkers implements AsyncDisposable {
         workerData: { storePath: this.#engine?.path },
       },
     )
-    const thread: Thread = { worker, pending: new Map() }
-    worker.on('message', ({ id, result }: { id: number; result: TaskResult | FlatFileResults }) => {
+    const thread: Thread = { worker, pending: new Map(), slots: new Set() }
+    worker.on('message', ({ id, result }: { id: number; result: TaskResult }) => {
       const pending = thread.pending.get(id)
       thread.pending.delete(id)
-      pending?.resolve('type' in result ? unflattenResults(result) : result)
+      pending?.resolve(result)
     })
     const fail = (error: unknown): void => {
       this.#failure ??= error

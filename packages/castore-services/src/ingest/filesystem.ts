@@ -7,6 +7,7 @@ import { embeddedPutter } from '../directory/embedded.js'
 import type { DirectoryPutter, DirectoryService } from '../directory-service.js'
 import { ContentStore } from './content-store.js'
 import { folderKey } from './file-cache.js'
+import { readFileResults } from './file-results.js'
 import {
   FILES_PER_TASK,
   type FileFailure,
@@ -91,6 +92,7 @@ export interface IngestServices {
 /** So many slots are left for large files while tasks wait for their turn. */
 const RESERVED_SLOTS = 2
 const MAX_QUEUE = 16
+const NO_NAME = Buffer.alloc(0)
 
 export { FileWorkers } from './file-workers.js'
 export { displayPath, IngestPathError, type IngestPathErrorCode } from './filesystem-error.js'
@@ -260,27 +262,31 @@ class Ingestion {
 
   async #consume(batch: Batch, here: boolean): Promise<void> {
     let done = 0
-    let results: ReadFilesResult | undefined
+    let files: readonly FileResult[] = []
+    let failure: FileFailure | undefined
     let at = 0
     for (const step of batch.steps) {
       if (step.kind !== 'file') {
         await this.#step(step)
         continue
       }
-      while (results === undefined || at === results.files.length) {
-        if (results !== undefined) {
-          if (results.failure !== undefined) throw failed(results.failure)
-          done += results.files.length
+      if (at === files.length) {
+        if (failure !== undefined) throw failed(failure)
+        if (done > 0) {
           this.#release(batch)
           if (!here) await this.#dispatch(batch, done)
         }
-        const next: ReadFilesResult = here ? await this.#readHere(batch, done) : await batch.result!
-        if (next.files.length === 0 && next.failure === undefined) throw new Error('a task made no progress')
-        results = next
+        const result: ReadFilesResult = here ? await this.#readHere(batch, done) : await batch.result!
+        files = readFileResults(result)
+        failure = result.failure
+        if (files.length === 0)
+          throw failure === undefined ? new Error('a task made no progress') : failed(failure)
+        done += files.length
         at = 0
-        if (batch.slot !== undefined) this.#content.store(batch.slot, results.files)
+        this.#content.store(batch.slot!, files)
       }
-      await this.#file(step, results.files[at++]!, batch.slot!)
+      const large = this.#file(step, files[at++]!, batch.slot!)
+      if (large !== undefined) await large
     }
     this.#release(batch)
   }
@@ -312,24 +318,32 @@ class Ingestion {
     this.#assembler.add(step.name, { kind: 'symlink', target: SymlinkTarget.from(step.target) })
   }
 
-  async #file(step: WalkStep & { kind: 'file' }, result: FileResult, slot: Slot): Promise<void> {
+  /** Takes one file; only a large one takes time. */
+  #file(step: WalkStep & { kind: 'file' }, file: FileResult, slot: Slot): Promise<void> | undefined {
     const sink = this.#options.sink
-    const inFolder = step.folder.length > 0
-    if (inFolder) sink?.entry(step.name)
-    sink?.file(result.executable, result.size)
-    let file = result
-    if (result.large) {
+    if (step.folder.length > 0) sink?.entry(step.name)
+    sink?.file(file.executable, file.size)
+    if (file.large) {
       const large = new LargeFile(childPath(step.folder, step.name), this.#workers, this.#content, sink)
-      file = await large.ingest(result, failed, () => this.#options.signal?.throwIfAborted())
-    } else if (sink !== undefined && result.size > 0) {
-      sink.content(Buffer.from(slot.raw, result.rawOffset, result.size))
+      return large
+        .ingest(file, failed, () => this.#options.signal?.throwIfAborted())
+        .then((result) => this.#fileDone(step, result))
     }
-    sink?.fileEnd()
-    if (inFolder) sink?.entryEnd()
+    if (sink !== undefined && file.size > 0) {
+      sink.content(slot.raw.subarray(file.rawOffset, file.rawOffset + file.size))
+    }
+    this.#fileDone(step, file)
+    return undefined
+  }
+
+  #fileDone(step: WalkStep & { kind: 'file' }, file: FileResult): void {
+    const inFolder = step.folder.length > 0
+    this.#options.sink?.fileEnd()
+    if (inFolder) this.#options.sink?.entryEnd()
     this.#files++
     this.#bytes += file.size
     const digest = file.digest ?? B3Digest.EMPTY.bytes
-    this.#assembler.add(inFolder ? step.name : Buffer.alloc(0), fileNode(digest, file.size, file.executable))
+    this.#assembler.add(inFolder ? step.name : NO_NAME, fileNode(digest, file.size, file.executable))
     if (inFolder) this.#records?.file(step.name, file)
   }
 

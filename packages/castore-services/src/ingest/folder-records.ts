@@ -1,10 +1,10 @@
 import type { WriteSession } from '@neve/embedded-store'
-import { type CachedFile, encodeFolder, folderKey } from './file-cache.js'
+import { FolderRecordWriter, folderKey } from './file-cache.js'
 import type { FileResult } from './file-tasks-protocol.js'
 
 interface OpenFolder {
   readonly path: Uint8Array
-  readonly files: Map<string, CachedFile>
+  readonly record: FolderRecordWriter
   device: number
   /** Whether anything differs from the record that is there. */
   fresh: boolean
@@ -20,23 +20,17 @@ export class FolderRecords {
   }
 
   enter(path: Uint8Array): void {
-    this.#open.push({ path, files: new Map(), device: 0, fresh: false })
+    this.#open.push({ path, record: new FolderRecordWriter(), device: 0, fresh: false })
   }
 
-  file(name: Buffer, file: FileResult): void {
+  file(name: Uint8Array, file: FileResult): void {
     const folder = this.#open.at(-1)
     if (folder === undefined || file.seen === undefined || file.digest === undefined) return
-    folder.device = file.seen.device
     // A file that was taken from the record has no contents in the slot.
     if (file.rawOffset >= 0 || file.large) folder.fresh = true
-    folder.files.set(name.toString('latin1'), {
-      inode: file.seen.inode,
-      size: file.size,
-      modified: file.seen.modified,
-      changed: file.seen.changed,
-      executable: file.executable,
-      digest: file.digest,
-    })
+    if (folder.record.count > 0 && folder.device !== file.seen.device) return
+    folder.device = file.seen.device
+    folder.record.add(name, file.size, file.executable, file.digest, file.seen)
   }
 
   leave(): void {
@@ -44,9 +38,9 @@ export class FolderRecords {
     if (folder === undefined) return
     // The root's record says that the tree is known, whether it has files itself or not.
     const root = this.#open.length === 0
-    if (root ? folder.files.size > 0 && !folder.fresh : !folder.fresh || folder.files.size === 0) return
-    const record = encodeFolder({ device: folder.device, files: folder.files })
-    this.#session.put('files', folderKey(withSlash(folder.path)), record)
+    const empty = folder.record.count === 0
+    if (root ? !empty && !folder.fresh : empty || !folder.fresh) return
+    this.#session.put('files', folderKey(withSlash(folder.path)), folder.record.finish(folder.device))
   }
 }
 

@@ -65,7 +65,7 @@ export class LargeFile {
         })()
         storing.catch(() => undefined)
         if (result.end === undefined) scan = this.#scan(await this.#workers.slot(), offset)
-        this.#sink?.content(Buffer.from(slot.raw, 0, result.used))
+        this.#sink?.content(slot.raw.subarray(0, result.used))
         if (result.end === undefined) continue
         await storing
         this.#content.check()
@@ -91,7 +91,7 @@ export class LargeFile {
     writer: BlobWriter | undefined,
   ): Promise<readonly ChunkResult[]> {
     if (writer !== undefined) {
-      await writer.write(new Uint8Array(Buffer.from(slot.raw, 0, scan.used)))
+      await writer.write(new Uint8Array(slot.raw.subarray(0, scan.used)))
       return []
     }
     const result = await this.#workers.run({ type: 'pack', slot, lengths: scan.lengths })
