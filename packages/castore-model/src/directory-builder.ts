@@ -66,6 +66,6 @@ export class DirectoryBuilder {
   build(): Directory {
     const entries = [...this.#byName.values()]
     if (!this.#sorted) entries.sort((a, b) => compareBytes(a.name.bytes, b.name.bytes))
-    return directoryOfSorted(entries, this.#childSizes)
+    return directoryOfSorted(entries, this.#childSizes, this.#encodedBytes)
   }
 }

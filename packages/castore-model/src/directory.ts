@@ -8,7 +8,7 @@ import { type DirectorySizes, directorySize } from './directory-size.js'
 import type { DirectoryNode, Node } from './node.js'
 import { elementLength, writeElement } from './node-encoding.js'
 import type { PathComponent } from './path-component.js'
-import { MAX_U64 } from './u64.js'
+import { isU64, MAX_U64 } from './u64.js'
 
 /** A name and what stands under it. */
 export interface DirectoryEntry {
@@ -40,7 +40,29 @@ function checkLength(actual: number, { maxBytes = MAX_DIRECTORY_BYTES }: Directo
   if (actual > maxBytes) throw new DirectoryError('TooLarge', { actual, expected: maxBytes })
 }
 
-let construct: (entries: readonly DirectoryEntry[], childSizes: bigint) => Directory
+function hasValidSize({ node }: DirectoryEntry): boolean {
+  return node.kind === 'symlink' || isU64(node.size)
+}
+
+function encodedLength(entries: readonly DirectoryEntry[]): number {
+  let length = 0
+  for (const { name, node } of entries) length += elementLength(name.bytes, node)
+  return length
+}
+
+function compareEntries(a: DirectoryEntry, b: DirectoryEntry): number {
+  return compareBytes(a.name.bytes, b.name.bytes)
+}
+
+/** Whether names ascend strictly: in order and without duplicates. */
+function isSorted(entries: readonly DirectoryEntry[]): boolean {
+  for (let i = 1; i < entries.length; i++) {
+    if (compareEntries(entries[i - 1]!, entries[i]!) >= 0) return false
+  }
+  return true
+}
+
+let construct: (entries: readonly DirectoryEntry[], childSizes: bigint, encodedBytes: number) => Directory
 
 /**
  * The direct children of one directory: unique names, in bytewise order, each with a node. An immutable value that remembers its
@@ -48,21 +70,28 @@ let construct: (entries: readonly DirectoryEntry[], childSizes: bigint) => Direc
  */
 export class Directory {
   /** The directory without entries. */
-  static readonly EMPTY: Directory = new Directory([], 0n)
+  static readonly EMPTY: Directory = new Directory([], 0n, 0)
 
   /** The entries of all kinds together, in bytewise order of names. */
   readonly entries: readonly DirectoryEntry[]
   readonly #childSizes: bigint
+  readonly #encodedBytes: number
   #encoding: Uint8Array | undefined
   #digest: B3Digest | undefined
 
   static {
-    construct = (entries, childSizes) => new Directory(entries, childSizes)
+    construct = (entries, childSizes, encodedBytes) => new Directory(entries, childSizes, encodedBytes)
   }
 
-  private constructor(entries: readonly DirectoryEntry[], childSizes: bigint, encoding?: Uint8Array) {
+  private constructor(
+    entries: readonly DirectoryEntry[],
+    childSizes: bigint,
+    encodedBytes: number,
+    encoding?: Uint8Array,
+  ) {
     this.entries = entries
     this.#childSizes = childSizes
+    this.#encodedBytes = encodedBytes
     this.#encoding = encoding
   }
 
@@ -74,11 +103,20 @@ export class Directory {
     entries: Iterable<DirectoryEntry | readonly [PathComponent, Node]>,
     limits: DirectoryLimits = {},
   ): Directory {
-    const builder = new DirectoryBuilder(limits)
-    for (const entry of entries) {
-      if ('node' in entry) builder.add(entry.name, entry.node)
-      else builder.add(entry[0], entry[1])
+    const list: DirectoryEntry[] = []
+    for (const entry of entries) list.push('node' in entry ? entry : { name: entry[0], node: entry[1] })
+    const sorted = isSorted(list) ? list : list.toSorted(compareEntries)
+    if (list.every(hasValidSize) && isSorted(sorted)) {
+      const childSizes = sumChildSizes(sorted)
+      if (childSizes + BigInt(sorted.length) <= MAX_U64) {
+        const encodedBytes = encodedLength(sorted)
+        checkLength(encodedBytes, limits)
+        return new Directory(sorted, childSizes, encodedBytes)
+      }
     }
+    // Something does not fit: adding one by one finds the first that does not.
+    const builder = new DirectoryBuilder(limits)
+    for (const { name, node } of list) builder.add(name, node)
     return builder.build()
   }
 
@@ -96,7 +134,7 @@ export class Directory {
       validateDirectoryMessage(parseDirectoryMessage(bytes))
       throw new DirectoryError('NonCanonical')
     }
-    return new Directory(entries, childSizes, bytes)
+    return new Directory(entries, childSizes, bytes.length, bytes)
   }
 
   /**
@@ -141,6 +179,11 @@ export class Directory {
     return directorySize(this.entries.length, this.#childSizes, rule)
   }
 
+  /** Bytes of the canonical encoding. */
+  get encodedBytes(): number {
+    return this.#encodedBytes
+  }
+
   /** The canonical encoding (spec 01 section 6.4), computed once. Do not modify it. */
   encode(): Uint8Array {
     this.#encoding ??= this.#encode()
@@ -148,9 +191,7 @@ export class Directory {
   }
 
   #encode(): Uint8Array {
-    let length = 0
-    for (const { name, node } of this.entries) length += elementLength(name.bytes, node)
-    const out = new Uint8Array(length)
+    const out = new Uint8Array(this.#encodedBytes)
     let at = 0
     for (const kind of ['directory', 'file', 'symlink'] as const) {
       for (const { name, node } of this.entries) {
@@ -188,6 +229,10 @@ export function sizeAccepted(referenced: bigint, child: Directory): boolean {
 }
 
 /** A directory of entries that are known to be valid, in order and without duplicates. */
-export function directoryOfSorted(entries: readonly DirectoryEntry[], childSizes: bigint): Directory {
-  return construct(entries, childSizes)
+export function directoryOfSorted(
+  entries: readonly DirectoryEntry[],
+  childSizes: bigint,
+  encodedBytes: number,
+): Directory {
+  return construct(entries, childSizes, encodedBytes)
 }

@@ -38,8 +38,34 @@ export {
   type SymlinkTargetErrorKind,
 } from './errors.js'
 export { escapeBytes } from './escape.js'
+export { HashingReader, hashThrough, type IncrementalHash } from './hashing-reader.js'
+export {
+  type DirectoryJson,
+  type DirectoryNodeJson,
+  directoryFromJson,
+  directoryToJson,
+  type EntryJson,
+  type FileNodeJson,
+  type NodeJson,
+  NodeJsonError,
+  nodeFromJson,
+  nodeToJson,
+  type SizeJson,
+  type SymlinkNodeJson,
+} from './json.js'
 export { type DirectoryNode, equalNodes, type FileNode, type Node, type SymlinkNode } from './node.js'
 export { decodeAnonymousNode, decodeNamedNode, encodeNode } from './node-message.js'
 export { type FromHostPathOptions, Path } from './path.js'
 export { MAX_NAME_LENGTH, PathComponent } from './path-component.js'
+export {
+  type ChunkMeta,
+  decodeStatBlobResponse,
+  encodeStatBlobResponse,
+  parseStatBlobResponse,
+  type StatBlobExpectation,
+  type StatBlobResponseMessage,
+  ValidateStatBlobResponseError,
+  type ValidateStatBlobResponseErrorKind,
+  validateStatBlobResponse,
+} from './stat-blob.js'
 export { MAX_TARGET_LENGTH, SymlinkTarget } from './symlink-target.js'

@@ -33,8 +33,8 @@ function writeBytesField(out: Uint8Array, at: number, tag: number, bytes: Uint8A
   if (length === 0) return at
   out[at] = tag
   const start = writeVarint(out, at + 1, length)
-  // A loop beats the call into `set` for the short names that most entries have.
-  if (length < 32) for (let i = 0; i < length; i++) out[start + i] = bytes[i]!
+  // A loop beats the call into `set` for digests and for the names that most entries have.
+  if (length < 48) for (let i = 0; i < length; i++) out[start + i] = bytes[i]!
   else out.set(bytes, start)
   return start + length
 }
