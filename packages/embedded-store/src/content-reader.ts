@@ -1,19 +1,8 @@
-import { read as readCallback } from 'node:fs'
-import { promisify } from 'node:util'
-import { DamagedRecordError, wrapError } from './errors.js'
-import {
-  checksumHolds,
-  expandInto,
-  KEY_LENGTH,
-  keyMatches,
-  parseHeader,
-  RECORD_HEADER,
-  RecordKind,
-} from './record.js'
+import { DamagedRecordError, EmbeddedStoreError, keyHex, wrapError } from './errors.js'
+import { checksumHolds, expandInto, keyMatches, parseHeader, RECORD_HEADER, RecordKind } from './record.js'
 import { type SegmentFiles, segmentName } from './segment.js'
-import type { Location, Tables } from './tables.js'
-
-const readAsync = promisify(readCallback)
+import type { Location } from './table-values.js'
+import type { Tables } from './tables.js'
 
 /** How far a read may lie ahead of the last one and still count as going on from it, in bytes. */
 const NEAR = 256 * 1024
@@ -33,7 +22,7 @@ export interface StoredContent {
 /**
  * Reads content in the order in which it was written with few system calls: whoever asks in the order of an import is
  * answered from blocks of up to one MiB, and the index is asked only where that order breaks. One reader serves one
- * consumer; it is cheap, so take one for every walk.
+ * consumer, one read at a time; it is cheap, so take one for every walk.
  */
 export class ContentReader {
   readonly #tables: Tables
@@ -45,6 +34,7 @@ export class ContentReader {
   #blockOffset = 0
   #next = 0
   #window = 0
+  #busy = false
 
   constructor(tables: Tables, files: SegmentFiles, salt: number) {
     this.#tables = tables
@@ -52,60 +42,63 @@ export class ContentReader {
     this.#salt = salt
   }
 
-  /**
-   * The content if the block at hand has it.
-   *
-   * @throws {@link DamagedRecordError}
-   */
+  /** The content if the block at hand has it, sound, right after the last that was read. */
   peek(key: Uint8Array): StoredContent | undefined {
+    this.#checkIdle()
     const at = this.#next
-    const header = at + RECORD_HEADER <= this.#blockLength ? parseHeader(this.#block, at) : undefined
-    if (header === undefined || header.kind !== RecordKind.content || !keyMatches(this.#block, at, key))
-      return undefined
-    if (at + RECORD_HEADER + header.storedLength > this.#blockLength) return undefined
-    return this.#take(key, at)
+    if (at + RECORD_HEADER > this.#blockLength || !keyMatches(this.#block, at, key)) return undefined
+    const taken = this.#take(key, at)
+    return typeof taken === 'string' ? undefined : taken
   }
 
   /**
-   * The content, or undefined where there is none.
+   * The content, or undefined where there is none. Ask for the next only when the promise has settled.
    *
-   * @throws {@link DamagedRecordError}
+   * @throws {@link DamagedRecordError}, {@link EmbeddedStoreError} `closed`, `io`
    */
   async read(key: Uint8Array): Promise<StoredContent | undefined> {
     const hit = this.peek(key)
     if (hit !== undefined) return hit
-    const location = this.#tables.locate(key)
-    if (location === undefined) return undefined
-    if (!this.#holds(location)) {
-      const length = this.#plan(location)
-      this.#blockLength = await this.#guard(location, key, async () => {
-        const descriptor = this.#files.descriptor(location.segment)
-        const { bytesRead } = await readAsync(descriptor, this.#block, 0, length, location.offset)
-        return bytesRead
-      })
-      this.#blockSegment = location.segment
-      this.#blockOffset = location.offset
+    for (let location = this.#tables.locate(key); location !== undefined; ) {
+      if (!this.#holds(location)) {
+        const length = this.#plan(location)
+        this.#busy = true
+        try {
+          this.#loaded(
+            location,
+            await this.#files.read(location.segment, this.#block, length, location.offset),
+          )
+        } catch (error) {
+          this.#unreadable(error, location)
+        } finally {
+          this.#busy = false
+        }
+      }
+      const taken = this.#takeAt(key, location)
+      if (typeof taken !== 'string') return taken
+      location = this.#elsewhere(key, location, taken)
     }
-    return this.#take(key, location.offset - this.#blockOffset, location)
+    return undefined
   }
 
   /** As {@link read}, without leaving the calling thread. For worker threads and for small stores. */
   readSync(key: Uint8Array): StoredContent | undefined {
     const hit = this.peek(key)
     if (hit !== undefined) return hit
-    const location = this.#tables.locate(key)
-    if (location === undefined) return undefined
-    if (!this.#holds(location)) {
-      const length = this.#plan(location)
-      try {
-        this.#blockLength = this.#files.read(location.segment, this.#block, length, location.offset)
-      } catch (error) {
-        throw this.#unreadable(error, key, location)
+    for (let location = this.#tables.locate(key); location !== undefined; ) {
+      if (!this.#holds(location)) {
+        const length = this.#plan(location)
+        try {
+          this.#loaded(location, this.#files.readSync(location.segment, this.#block, length, location.offset))
+        } catch (error) {
+          this.#unreadable(error, location)
+        }
       }
-      this.#blockSegment = location.segment
-      this.#blockOffset = location.offset
+      const taken = this.#takeAt(key, location)
+      if (typeof taken !== 'string') return taken
+      location = this.#elsewhere(key, location, taken)
     }
-    return this.#take(key, location.offset - this.#blockOffset, location)
+    return undefined
   }
 
   /**
@@ -120,6 +113,11 @@ export class ContentReader {
     return true
   }
 
+  #checkIdle(): void {
+    if (this.#busy)
+      throw new EmbeddedStoreError('invalid-input', 'a content reader was asked while it was reading')
+  }
+
   #holds(location: Location): boolean {
     if (location.segment !== this.#blockSegment) return false
     const at = location.offset - this.#blockOffset
@@ -132,60 +130,69 @@ export class ContentReader {
     const ahead = location.offset - (this.#blockOffset + this.#next)
     const goesOn = location.segment === this.#blockSegment && ahead >= 0 && ahead <= NEAR
     this.#window = goesOn ? Math.min(Math.max(this.#window * 2, FIRST_WINDOW), LAST_WINDOW) : 0
-    const length = Math.max(needed, this.#window)
-    if (this.#block.length < length) this.#block = Buffer.allocUnsafeSlow(length)
+    let length = needed
+    if (this.#window > needed) {
+      // What lies behind the committed length may still change.
+      const committed = this.#tables.segmentState(location.segment)?.committed ?? 0
+      length = Math.max(needed, Math.min(this.#window, committed - location.offset))
+    }
+    const room = this.#block.length
+    if (room < length || (room > 4 * LAST_WINDOW && length <= LAST_WINDOW)) {
+      this.#block = Buffer.allocUnsafeSlow(length)
+    }
     this.#blockLength = 0
     this.#next = 0
     return length
   }
 
-  #take(key: Uint8Array, at: number, location?: Location): StoredContent {
-    const header = parseHeader(this.#block.subarray(0, this.#blockLength), at)
-    const damaged = (reason: string): DamagedRecordError =>
-      new DamagedRecordError(
-        Buffer.from(key.buffer, key.byteOffset, KEY_LENGTH).toString('hex'),
-        segmentName(this.#blockSegment),
-        this.#blockOffset + at,
-        reason,
-      )
-    if (header === undefined) throw damaged('no record header')
-    if (header.kind !== RecordKind.content || !keyMatches(this.#block, at, key))
-      throw damaged('record of another key')
-    if (location !== undefined) {
-      if (header.storedLength !== location.storedLength || header.rawLength !== location.rawLength) {
-        throw damaged('lengths differ from the index')
-      }
-      if (at + RECORD_HEADER + header.storedLength > this.#blockLength)
-        throw damaged('the segment ends too early')
+  #loaded(location: Location, length: number): void {
+    this.#blockSegment = location.segment
+    this.#blockOffset = location.offset
+    this.#blockLength = length
+  }
+
+  #unreadable(error: unknown, location: Location): void {
+    this.#loaded(location, 0)
+    const code = error instanceof Error && 'code' in error ? error.code : ''
+    // A segment that is gone or a sector that cannot be read: damage, which writing the content again heals.
+    if (code !== 'ENOENT' && code !== 'EIO')
+      throw wrapError(error, `read segment ${segmentName(location.segment)}`)
+  }
+
+  #takeAt(key: Uint8Array, location: Location): StoredContent | string {
+    const at = location.offset - this.#blockOffset
+    if (this.#blockLength - at < RECORD_HEADER + location.storedLength) {
+      return this.#blockLength === 0 ? 'the segment is missing or unreadable' : 'the segment ends too early'
     }
-    if (!checksumHolds(this.#block, at, header.storedLength, this.#salt)) throw damaged('checksum differs')
+    const taken = this.#take(key, at)
+    if (typeof taken === 'string') return taken
+    const same = taken.payload.length === location.storedLength && taken.rawLength === location.rawLength
+    return same ? taken : 'lengths differ from the index'
+  }
+
+  /** @returns the content, or what is wrong */
+  #take(key: Uint8Array, at: number): StoredContent | string {
+    const header = parseHeader(this.#block.subarray(0, this.#blockLength), at)
+    if (header === undefined) return 'no record header'
+    if (header.kind !== RecordKind.content || !keyMatches(this.#block, at, key))
+      return 'record of another key'
     const start = at + RECORD_HEADER
-    this.#next = start + header.storedLength
+    const end = start + header.storedLength
+    if (end > this.#blockLength) return 'the record ends too late'
+    if (!checksumHolds(this.#block, at, header.storedLength, this.#salt)) return 'checksum differs'
+    this.#next = end
     return {
       rawLength: header.rawLength,
       compressed: header.compressed,
-      payload: this.#block.subarray(start, this.#next),
+      payload: this.#block.subarray(start, end),
     }
   }
 
-  async #guard(location: Location, key: Uint8Array, read: () => Promise<number>): Promise<number> {
-    try {
-      return await read()
-    } catch (error) {
-      throw this.#unreadable(error, key, location)
-    }
-  }
-
-  #unreadable(error: unknown, key: Uint8Array, location: Location): Error {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') {
-      const hex = Buffer.from(key.buffer, key.byteOffset, KEY_LENGTH).toString('hex')
-      return new DamagedRecordError(
-        hex,
-        segmentName(location.segment),
-        location.offset,
-        'the segment is missing',
-      )
-    }
-    return wrapError(error, `read ${segmentName(location.segment)}`)
+  /** Where the content lies by now, if not where it could not be read: somebody may have written it again. */
+  #elsewhere(key: Uint8Array, location: Location, reason: string): Location | undefined {
+    this.#tables.refresh()
+    const now = this.#tables.locate(key)
+    if (now === undefined || now.segment !== location.segment || now.offset !== location.offset) return now
+    throw new DamagedRecordError(keyHex(key), segmentName(location.segment), location.offset, reason)
   }
 }

@@ -1,7 +1,14 @@
+import { closeSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { EmbeddedStoreError, wrapError } from './errors.js'
 
-const LOCK_EX = 2
+const OPERATION = { shared: 1, exclusive: 2 } as const
 const LOCK_NB = 4
+/** How often a lock that somebody else holds is asked for again, in milliseconds. */
+const RETRY = 10
+
+export type LockKind = keyof typeof OPERATION
 
 type Flock = (descriptor: number, operation: number) => number
 let flock: Flock | null | undefined
@@ -18,12 +25,66 @@ function load(): Flock | null {
 }
 
 /**
- * Takes the exclusive lock of an open file without waiting. The kernel lets go of it when the descriptor is closed or
- * the process ends, however it ends.
+ * Takes the lock of an open file without waiting, or turns the one that is held into another kind. The kernel lets go
+ * of it when the descriptor is closed or the process ends, however it ends.
  *
  * @returns whether the lock was taken; `undefined` where this machine offers no such locks
  */
-export function tryLock(descriptor: number): boolean | undefined {
+export function tryLock(descriptor: number, kind: LockKind): boolean | undefined {
   if (flock === undefined) flock = load()
-  return flock === null ? undefined : flock(descriptor, LOCK_EX | LOCK_NB) === 0
+  return flock === null ? undefined : flock(descriptor, OPERATION[kind] | LOCK_NB) === 0
+}
+
+/**
+ * The lock of a whole store, on its FORMAT file: shared by everyone who has the store open, exclusive for whoever
+ * replaces its tables. LMDB goes on writing to a file that was deleted under it, so the two must never meet.
+ */
+export class StoreLock {
+  readonly #descriptor: number
+  readonly #path: string
+  #open = true
+
+  private constructor(descriptor: number, path: string) {
+    this.#descriptor = descriptor
+    this.#path = path
+  }
+
+  /**
+   * Takes the lock, asking again for up to `patience` milliseconds.
+   *
+   * @throws {@link EmbeddedStoreError} `busy`
+   */
+  static async take(path: string, kind: LockKind, patience: number): Promise<StoreLock> {
+    let descriptor: number
+    try {
+      descriptor = openSync(path, 'r')
+    } catch (error) {
+      throw wrapError(error, `lock ${path}`)
+    }
+    const lock = new StoreLock(descriptor, path)
+    try {
+      await lock.become(kind, patience)
+    } catch (error) {
+      lock.release()
+      throw error
+    }
+    return lock
+  }
+
+  async become(kind: LockKind, patience: number): Promise<void> {
+    const until = Date.now() + patience
+    while (tryLock(this.#descriptor, kind) === false) {
+      if (Date.now() >= until) {
+        const other = kind === 'shared' ? 'is making its tables anew' : 'has it open'
+        throw new EmbeddedStoreError('busy', `the store of ${this.#path} is busy: another process ${other}`)
+      }
+      await sleep(RETRY)
+    }
+  }
+
+  release(): void {
+    if (!this.#open) return
+    this.#open = false
+    closeSync(this.#descriptor)
+  }
 }

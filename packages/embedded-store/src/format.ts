@@ -9,9 +9,10 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
-  writeSync,
+  writeFileSync,
 } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
+import { crc32 } from 'node:zlib'
 import { EmbeddedStoreError, wrapError } from './errors.js'
 
 /** The version of the store format that this package reads and writes. */
@@ -23,6 +24,8 @@ export interface StoreLayout {
   readonly formatFile: string
   readonly tables: string
   readonly segments: string
+  /** Tables in the making, before they take the place of the others. */
+  readonly newTables: string
 }
 
 export function layoutOf(root: string): StoreLayout {
@@ -31,6 +34,7 @@ export function layoutOf(root: string): StoreLayout {
     formatFile: join(root, 'FORMAT'),
     tables: join(root, 'tables'),
     segments: join(root, 'segments'),
+    newTables: join(root, 'tables.new'),
   }
 }
 
@@ -42,6 +46,18 @@ export function syncFolder(path: string): void {
   } finally {
     closeSync(folder)
   }
+}
+
+const PARTS = new Set(['tables', 'tables.new', 'segments', 'lost+found'])
+const TITLE = 'neve embedded store\n'
+
+function formatText(salt: string): string {
+  const text = `${TITLE}version ${FORMAT_VERSION}\nsalt ${salt}\n`
+  return `${text}check ${checkOf(text)}\n`
+}
+
+function checkOf(text: string): string {
+  return crc32(text).toString(16).padStart(8, '0')
 }
 
 /**
@@ -61,51 +77,50 @@ export function openFormat(layout: StoreLayout, create: boolean): number {
   } catch (error) {
     throw wrapError(error, `read ${layout.formatFile}`)
   }
-  const match = /^neve embedded store\nversion (\d{1,9})\n(?:salt ([0-9a-f]{8})\n)?/.exec(text)
-  if (match === null) {
+  return parseFormat(text, layout)
+}
+
+function parseFormat(text: string, layout: StoreLayout): number {
+  if (!text.startsWith(TITLE)) {
     throw new EmbeddedStoreError('not-a-store', `${layout.formatFile} is not the format file of a store`)
   }
-  const version = Number(match[1])
+  const match = /^([\s\S]*\n)check ([0-9a-f]{8})\n$/.exec(text)
+  const expected = match === null ? undefined : checkOf(match[1]!)
+  if (match !== null && match[2] !== expected) {
+    throw damaged(layout, `its check is ${match[2]}, the text before it has ${expected}`)
+  }
+  // Every version keeps these two lines and the check, so that an older program can tell.
+  const version = Number(/^[^\n]*\nversion (\d+)\n/.exec(text)?.[1])
   if (version > FORMAT_VERSION) {
     throw new EmbeddedStoreError(
       'newer-version',
       `the store at ${layout.root} has format version ${version}, this program reads up to ${FORMAT_VERSION}: update Neve`,
     )
   }
-  if (match[2] === undefined) {
-    throw new EmbeddedStoreError('not-a-store', `${layout.formatFile} has no salt`)
-  }
-  return Number.parseInt(match[2], 16)
+  const salt = /^[^\n]*\nversion 1\nsalt ([0-9a-f]{8})\ncheck [0-9a-f]{8}\n$/.exec(text)?.[1]
+  if (salt === undefined) throw damaged(layout, 'expected the lines version, salt and check')
+  return Number.parseInt(salt, 16)
+}
+
+function damaged(layout: StoreLayout, reason: string): EmbeddedStoreError {
+  return new EmbeddedStoreError('damaged', `${layout.formatFile} is damaged: ${reason}`)
 }
 
 function createFormat(layout: StoreLayout): void {
   try {
-    mkdirSync(layout.root, { recursive: true })
-    const others = readdirSync(layout.root).filter((name) => !name.startsWith('FORMAT'))
-    if (others.some((name) => name !== 'tables' && name !== 'segments' && name !== 'lost+found')) {
-      throw new EmbeddedStoreError(
-        'not-a-store',
-        `${layout.root} is not empty and not a store: name an empty or absent folder`,
-      )
-    }
-    if (others.includes('segments') && readdirSync(layout.segments).length > 0) {
-      throw new EmbeddedStoreError(
-        'not-a-store',
-        `${layout.root} has segments but no FORMAT file: put the file back from a backup`,
-      )
-    }
+    const isNew = mkdirSync(layout.root, { recursive: true }) !== undefined
+    checkNothingElse(layout)
     mkdirSync(layout.tables, { recursive: true })
     mkdirSync(layout.segments, { recursive: true })
     const temporary = `${layout.formatFile}.${process.pid}.${randomBytes(4).toString('hex')}`
-    const file = openSync(temporary, 'wx', 0o644)
     try {
-      const salt = randomBytes(4).toString('hex')
-      writeSync(file, `neve embedded store\nversion ${FORMAT_VERSION}\nsalt ${salt}\n`)
-      fsyncSync(file)
-    } finally {
-      closeSync(file)
-    }
-    try {
+      const file = openSync(temporary, 'wx', 0o644)
+      try {
+        writeFileSync(file, formatText(randomBytes(4).toString('hex')))
+        fsyncSync(file)
+      } finally {
+        closeSync(file)
+      }
       // Two processes may make the store at once: the first link wins and both read the same salt.
       linkSync(temporary, layout.formatFile)
     } catch (error) {
@@ -114,7 +129,30 @@ function createFormat(layout: StoreLayout): void {
       rmSync(temporary, { force: true })
     }
     syncFolder(layout.root)
+    if (isNew) syncFolder(dirname(layout.root))
   } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : ''
+    if (code === 'EEXIST' || code === 'ENOTDIR') {
+      throw new EmbeddedStoreError('not-a-store', `${layout.root} is not a folder`, { cause: error })
+    }
     throw wrapError(error, `make a store at ${layout.root}`)
+  }
+}
+
+function checkNothingElse(layout: StoreLayout): void {
+  const others = readdirSync(layout.root).filter((name) => !name.startsWith('FORMAT'))
+  if (others.some((name) => !PARTS.has(name))) {
+    throw new EmbeddedStoreError(
+      'not-a-store',
+      `${layout.root} is not empty and not a store: name an empty or absent folder`,
+    )
+  }
+  // Somebody who makes the same store at this moment may be further on by now.
+  const orphans = others.includes('segments') && readdirSync(layout.segments).length > 0
+  if (orphans && !existsSync(layout.formatFile)) {
+    throw new EmbeddedStoreError(
+      'not-a-store',
+      `${layout.root} has segments but no FORMAT file: put the file back from a backup`,
+    )
   }
 }

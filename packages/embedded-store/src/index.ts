@@ -4,10 +4,12 @@
  * @packageDocumentation
  */
 export { ContentReader, type StoredContent } from './content-reader.js'
+export { MAX_TABLE_KEY, type TableName } from './entry-record.js'
 export { DamagedRecordError, EmbeddedStoreError, type EmbeddedStoreErrorCode } from './errors.js'
 export { FORMAT_VERSION } from './format.js'
 export type { RebuildReport } from './rebuild.js'
 export { KEY_LENGTH, MAX_RECORD_CONTENT, RecordKind } from './record.js'
 export { EmbeddedStore, type EmbeddedStoreOptions } from './store.js'
-export { type PackedRecord, SEGMENT_SIZE, type WriteSession } from './store-writer.js'
-export type { Location, SegmentState, TableName } from './tables.js'
+export { SEGMENT_SIZE } from './store-writer.js'
+export type { Location, SegmentState } from './table-values.js'
+export type { PackedRecord, WriteSession } from './write-session.js'

@@ -1,11 +1,14 @@
-import { closeSync, fstatSync, openSync, readdirSync, readSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { EmbeddedStoreError, wrapError } from './errors.js'
-import { tryLock } from './file-lock.js'
-import type { StoreLayout } from './format.js'
-import { checksumHolds, expandInto, parseHeader, RECORD_HEADER, RecordKind } from './record.js'
-import { isSegmentHeader, SEGMENT_HEADER, segmentId, segmentName } from './segment.js'
-import { encodeLocation, type SegmentState, type TableName, Tables } from './tables.js'
+import { open as openLmdb, type RootDatabase } from 'lmdb'
+import { decodeEntry, type TableName } from './entry-record.js'
+import { wrapError } from './errors.js'
+import { type StoreLayout, syncFolder } from './format.js'
+import { expandInto, RecordKind, readU32, writeU32 } from './record.js'
+import { segmentId, segmentName } from './segment.js'
+import { type ScannedRecord, SegmentScan } from './segment-scan.js'
+import { encodeLocation } from './table-values.js'
+import { Tables } from './tables.js'
 
 /** What {@link EmbeddedStore.rebuild} found. */
 export interface RebuildReport {
@@ -15,183 +18,156 @@ export interface RebuildReport {
   readonly skippedBytes: number
 }
 
-const TABLE_OF_KIND = new Map<number, TableName>([
-  [RecordKind.blobs, 'blobs'],
-  [RecordKind.directories, 'directories'],
-  [RecordKind.pathInfos, 'pathInfos'],
-])
-/** The keys of path infos are digests of store paths: the rest of the record's key is padding. */
-const PATH_INFO_KEY = 20
-const BLOCK = 4 * 1024 * 1024
-const MAGIC = Buffer.from('NVR1', 'latin1')
-const TRANSACTION = 20_000
+/** So much goes into one transaction, in entries and in bytes. */
+const TRANSACTION_ENTRIES = 20_000
+const TRANSACTION_BYTES = 32 * 1024 * 1024
 
-/** Makes the tables anew from the segments. */
-export async function rebuildTables(layout: StoreLayout, salt: number): Promise<RebuildReport> {
-  const ids = readdirSync(layout.segments)
+/** Whether the tables of a store are gone while segments are there. */
+export function tablesAreLost(layout: StoreLayout): boolean {
+  return !existsSync(join(layout.tables, 'data.mdb')) && segmentIds(layout).length > 0
+}
+
+function segmentIds(layout: StoreLayout): number[] {
+  if (!existsSync(layout.segments)) return []
+  return readdirSync(layout.segments)
     .map(segmentId)
     .filter((id) => id !== undefined)
     .sort((a, b) => a - b)
-  const open: number[] = []
-  let tables: Tables | undefined
+}
+
+/**
+ * Makes the tables anew from the segments, beside the old ones, and then takes their place: whatever interrupts it, the
+ * store has either the old tables, or the new ones, or none and is made anew when it is opened. The caller holds the
+ * store's exclusive lock.
+ */
+export async function rebuildTables(layout: StoreLayout, salt: number): Promise<RebuildReport> {
+  try {
+    rmSync(layout.newTables, { recursive: true, force: true })
+    const report = await fillTables(layout, salt)
+    rmSync(join(layout.newTables, 'lock.mdb'), { force: true })
+    syncFolder(layout.newTables)
+    rmSync(layout.tables, { recursive: true, force: true })
+    renameSync(layout.newTables, layout.tables)
+    syncFolder(layout.root)
+    return report
+  } catch (error) {
+    throw wrapError(error, `make the tables of ${layout.root} anew`)
+  }
+}
+
+async function fillTables(layout: StoreLayout, salt: number): Promise<RebuildReport> {
+  const tables = new Tables(layout.newTables, false)
+  const scratch = join(layout.newTables, 'scratch')
+  const publisher = new Publisher(tables, scratch)
+  const ids = segmentIds(layout)
+  let records = 0
+  let skippedBytes = 0
   try {
     for (const id of ids) {
       const descriptor = openSync(join(layout.segments, segmentName(id)), 'r')
-      open.push(descriptor)
-      if (tryLock(descriptor) === false) {
-        throw new EmbeddedStoreError(
-          'io',
-          `${segmentName(id)} is being written: stop the other process first`,
-        )
+      try {
+        const scan = new SegmentScan(descriptor, id, salt)
+        for (const record of scan.scan()) {
+          publisher.add(id, record)
+          if (publisher.full) await publisher.publish()
+        }
+        await publisher.seal(id, scan.end)
+        records += scan.records
+        skippedBytes += scan.skipped
+      } finally {
+        closeSync(descriptor)
       }
     }
-    rmSync(layout.tables, { recursive: true, force: true })
-    tables = new Tables(layout.tables, false)
-    let records = 0
-    let skippedBytes = 0
-    for (const [i, id] of ids.entries()) {
-      const scan = new SegmentScan(open[i]!, id, salt)
-      skippedBytes += await publishScan(scan, tables)
-      records += scan.records
-    }
-    return { segments: ids.length, records, skippedBytes }
-  } catch (error) {
-    throw wrapError(error, `make the tables of ${layout.root} anew`)
   } finally {
-    for (const descriptor of open) closeSync(descriptor)
-    await tables?.close()
+    await publisher.close()
+    await tables.close()
+    rmSync(scratch, { recursive: true, force: true })
   }
+  return { segments: ids.length, records, skippedBytes }
 }
 
-async function publishScan(scan: SegmentScan, tables: Tables): Promise<number> {
-  let content: [Uint8Array, Uint8Array][] = []
-  let entries: [TableName, Uint8Array, Uint8Array][] = []
-  for (const record of scan.scan()) {
+/** Gathers what the scans find into transactions. Of several changes of one entry, the latest counts. */
+class Publisher {
+  readonly #tables: Tables
+  // The numbers of the changes published so far: more than memory should hold in a large store.
+  readonly #published: RootDatabase<Buffer, Uint8Array>
+  #sequences = new Map<string, number>()
+  #content: [Uint8Array, Uint8Array][] = []
+  #entries: [TableName, Uint8Array, Uint8Array | undefined][] = []
+  #bytes = 0
+
+  constructor(tables: Tables, scratch: string) {
+    this.#tables = tables
+    this.#published = openLmdb<Buffer, Uint8Array>({
+      path: scratch,
+      noSubdir: false,
+      encoding: 'binary',
+      keyEncoding: 'binary',
+      mapSize: 2 ** 36,
+      overlappingSync: false,
+      noSync: true,
+    })
+  }
+
+  get full(): boolean {
+    const entries = this.#content.length + this.#entries.length
+    return entries >= TRANSACTION_ENTRIES || this.#bytes >= TRANSACTION_BYTES
+  }
+
+  add(segment: number, record: ScannedRecord): void {
+    const key = Uint8Array.prototype.slice.call(record.key)
     if (record.kind === RecordKind.content) {
-      const location = encodeLocation(scan.id, record.offset, record.stored.length, record.rawLength)
-      content.push([record.key, location])
-    } else {
-      const table = TABLE_OF_KIND.get(record.kind)
-      const value = Buffer.alloc(record.rawLength)
-      if (table === undefined) continue
-      if (record.compressed ? !expandInto(value, record.stored) : record.stored.copy(value) !== value.length)
-        continue
-      const key = table === 'pathInfos' ? record.key.subarray(0, PATH_INFO_KEY) : record.key
-      entries.push([table, key, value])
-    }
-    if (content.length + entries.length >= TRANSACTION) {
-      await tables.publish({ content, entries, segments: new Map() })
-      content = []
-      entries = []
-    }
-  }
-  const state: SegmentState = { committed: scan.end, sealed: true }
-  await tables.publish({ content, entries, segments: new Map([[scan.id, state]]) })
-  return scan.skipped
-}
-
-interface ScannedRecord {
-  readonly kind: number
-  readonly key: Uint8Array
-  readonly offset: number
-  readonly rawLength: number
-  readonly compressed: boolean
-  readonly stored: Buffer
-}
-
-/** Walks the sound records of one segment, past damage. */
-class SegmentScan {
-  readonly id: number
-  records = 0
-  skipped = 0
-  /** The end of the last sound record. */
-  end = SEGMENT_HEADER
-  readonly #descriptor: number
-  readonly #salt: number
-  #block = Buffer.alloc(BLOCK)
-  #start = 0
-  #length = 0
-
-  constructor(descriptor: number, id: number, salt: number) {
-    this.#descriptor = descriptor
-    this.id = id
-    this.#salt = salt
-  }
-
-  *scan(): Iterable<ScannedRecord> {
-    const size = fstatSync(this.#descriptor).size
-    if (
-      !this.#has(0, SEGMENT_HEADER) ||
-      !isSegmentHeader(this.#view(0, SEGMENT_HEADER), this.id, this.#salt)
-    ) {
-      this.skipped = size
+      const { offset, payload, rawLength } = record
+      this.#content.push([key, encodeLocation(segment, offset, payload.length, rawLength)])
       return
     }
-    let at = SEGMENT_HEADER
-    while (at + RECORD_HEADER <= size) {
-      const record = this.#record(at, size)
-      if (record === undefined) {
-        const next = this.#findMagic(at + 1, size)
-        this.skipped += next - at
-        at = next
-        continue
+    const content = new Uint8Array(record.rawLength)
+    if (!record.compressed) content.set(record.payload)
+    else if (!expandInto(content, record.payload)) return
+    const entry = decodeEntry(record.kind, key, content)
+    if (entry === undefined) return
+    const name = Buffer.concat([Uint8Array.of(record.kind), key])
+    const known = this.#sequences.get(name.toString('latin1')) ?? this.#publishedSequence(name)
+    if (known !== undefined && known > entry.sequence) return
+    this.#sequences.set(name.toString('latin1'), entry.sequence)
+    this.#entries.push([entry.table, entry.key, entry.value])
+    this.#bytes += content.length
+  }
+
+  async publish(
+    segments: ReadonlyMap<number, { committed: number; sealed: boolean }> = new Map(),
+  ): Promise<void> {
+    await this.#tables.publish({ content: this.#content, entries: this.#entries, segments })
+    const sequences = this.#sequences
+    this.#published.transactionSync(() => {
+      for (const [name, sequence] of sequences) {
+        this.#published.putSync(Buffer.from(name, 'latin1'), encodeSequence(sequence) as Buffer)
       }
-      yield record
-      this.records++
-      at += RECORD_HEADER + record.stored.length
-      this.end = at
-    }
-    this.skipped += size - Math.min(at, size)
+    })
+    this.#sequences = new Map()
+    this.#content = []
+    this.#entries = []
+    this.#bytes = 0
   }
 
-  #record(at: number, size: number): ScannedRecord | undefined {
-    if (!this.#has(at, RECORD_HEADER)) return undefined
-    const header = parseHeader(this.#view(at, RECORD_HEADER), 0)
-    if (header === undefined) return undefined
-    const length = RECORD_HEADER + header.storedLength
-    if (at + length > size || !this.#has(at, length)) return undefined
-    const bytes = this.#view(at, length)
-    if (!checksumHolds(bytes, 0, header.storedLength, this.#salt)) return undefined
-    return {
-      kind: header.kind,
-      key: Buffer.from(bytes.subarray(20, RECORD_HEADER)),
-      offset: at,
-      rawLength: header.rawLength,
-      compressed: header.compressed,
-      stored: bytes.subarray(RECORD_HEADER),
-    }
+  /** Publishes the rest of a segment. It is never appended to again. */
+  async seal(segment: number, committed: number): Promise<void> {
+    await this.publish(new Map([[segment, { committed, sealed: true }]]))
   }
 
-  #findMagic(from: number, size: number): number {
-    for (let at = from; at < size; ) {
-      if (!this.#has(at, Math.min(RECORD_HEADER, size - at))) return size
-      const found = this.#block.subarray(at - this.#start, this.#length).indexOf(MAGIC)
-      if (found >= 0) return at + found
-      at = Math.max(at + 1, this.#start + this.#length - MAGIC.length + 1)
-    }
-    return size
+  async close(): Promise<void> {
+    await this.#published.close()
   }
 
-  #has(at: number, length: number): boolean {
-    if (at >= this.#start && at + length <= this.#start + this.#length) return true
-    if (this.#block.length < length) this.#block = Buffer.alloc(length)
-    this.#start = at
-    this.#length = 0
-    while (this.#length < this.#block.length) {
-      const read = readSync(
-        this.#descriptor,
-        this.#block,
-        this.#length,
-        this.#block.length - this.#length,
-        at + this.#length,
-      )
-      if (read === 0) break
-      this.#length += read
-    }
-    return this.#length >= length
+  #publishedSequence(name: Uint8Array): number | undefined {
+    const value = this.#published.getBinary(name)
+    return value === undefined ? undefined : readU32(value, 0) + readU32(value, 4) * 2 ** 32
   }
+}
 
-  #view(at: number, length: number): Buffer {
-    return this.#block.subarray(at - this.#start, at - this.#start + length)
-  }
+function encodeSequence(sequence: number): Uint8Array {
+  const value = new Uint8Array(8)
+  writeU32(value, 0, sequence % 2 ** 32)
+  writeU32(value, 4, Math.floor(sequence / 2 ** 32))
+  return value
 }

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { crc32 } from 'node:zlib'
 import type * as Zstd from 'zstd-napi/binding.js'
+import { EmbeddedStoreError } from './errors.js'
 
 /**
  * The record format of segments, byte for byte as the README of this package draws it. Importers frame records in
@@ -9,7 +10,7 @@ import type * as Zstd from 'zstd-napi/binding.js'
 
 /** Length of a record's header in bytes. */
 export const RECORD_HEADER = 52
-/** Length of a record's key in bytes. Shorter keys are padded with zeros by their owner. */
+/** Length of a record's key in bytes. The keys of path infos are shorter: zeros fill the rest. */
 export const KEY_LENGTH = 32
 /** The longest content of one record, in bytes. */
 export const MAX_RECORD_CONTENT = 1 << 28
@@ -86,6 +87,7 @@ export function packedBound(length: number): number {
  *
  * @param salt the store's own number ({@link EmbeddedStore.salt}), from which checksums start
  * @returns the length of the record in bytes
+ * @throws {@link EmbeddedStoreError} `invalid-input` for a key, content or room of a length that does not fit
  */
 export function packRecord(
   out: Uint8Array,
@@ -95,6 +97,11 @@ export function packRecord(
   content: Uint8Array,
   salt: number,
 ): number {
+  if (key.length !== KEY_LENGTH) throw invalid('a key must have', KEY_LENGTH, key.length)
+  if (content.length > MAX_RECORD_CONTENT)
+    throw invalid('a record may hold', MAX_RECORD_CONTENT, content.length)
+  const bound = packedBound(content.length)
+  if (out.length - at < bound) throw invalid('the record may need', bound, out.length - at)
   const payload = at + RECORD_HEADER
   let stored = tryCompress(out, payload, content)
   let flags = FLAG_ZSTD
@@ -103,26 +110,46 @@ export function packRecord(
     stored = content.length
     out.set(content, payload)
   }
-  out.fill(0, at, at + 20)
   writeU32(out, at, MAGIC)
   out[at + 8] = kind
   out[at + 9] = flags
   writeU32(out, at + 12, content.length)
   writeU32(out, at + 16, stored)
   out.set(key, at + 20)
+  const check = headerCheck(out, at, salt)
+  out[at + 10] = check
+  out[at + 11] = check >>> 8
   const end = payload + stored
   writeU32(out, at + 4, crc32(out.subarray(at + 8, end), salt))
   return end - at
 }
 
-/** Reads the header at `at`, or returns undefined where there is none. The checksum is not looked at. */
+function invalid(what: string, expected: number, actual: number): EmbeddedStoreError {
+  return new EmbeddedStoreError('invalid-input', `${what} ${expected} bytes, there are ${actual}`)
+}
+
+function headerCheck(bytes: Uint8Array, at: number, salt: number): number {
+  const start = (salt ^ (bytes[at + 8]! | (bytes[at + 9]! << 8))) >>> 0
+  return crc32(bytes.subarray(at + 12, at + RECORD_HEADER), start) & 0xffff
+}
+
+/**
+ * Whether the header at `at` is one that this store wrote, going by its own short checksum. It spares whoever looks for
+ * records in damaged bytes the checksum of a payload at every chance resemblance.
+ */
+export function headerHolds(bytes: Uint8Array, at: number, salt: number): boolean {
+  const check = headerCheck(bytes, at, salt)
+  return bytes[at + 10] === (check & 0xff) && bytes[at + 11] === check >>> 8
+}
+
+/** Reads the header at `at`, or returns undefined where there is none. No checksum is looked at. */
 export function parseHeader(bytes: Uint8Array, at: number): RecordHeader | undefined {
   if (at + RECORD_HEADER > bytes.length || readU32(bytes, at) !== MAGIC) return undefined
   const flags = bytes[at + 9]!
   const rawLength = readU32(bytes, at + 12)
   const storedLength = readU32(bytes, at + 16)
-  if (flags > FLAG_ZSTD || bytes[at + 10] !== 0 || bytes[at + 11] !== 0) return undefined
-  if (rawLength > MAX_RECORD_CONTENT || storedLength > rawLength) return undefined
+  if (flags > FLAG_ZSTD || rawLength > MAX_RECORD_CONTENT) return undefined
+  if (flags === FLAG_ZSTD ? storedLength >= rawLength : storedLength !== rawLength) return undefined
   return { kind: bytes[at + 8]!, compressed: flags === FLAG_ZSTD, rawLength, storedLength }
 }
 

@@ -1,10 +1,11 @@
 import {
   closeSync,
-  existsSync,
   fdatasync,
   fstatSync,
+  fsyncSync,
   ftruncateSync,
   openSync,
+  readSync,
   unlinkSync,
   write,
   writeSync,
@@ -14,8 +15,9 @@ import { promisify } from 'node:util'
 import { wrapError } from './errors.js'
 import { tryLock } from './file-lock.js'
 import { syncFolder } from './format.js'
-import { SEGMENT_HEADER, segmentHeader, segmentName } from './segment.js'
-import type { SegmentState, Tables } from './tables.js'
+import { isSegmentHeader, SEGMENT_HEADER, segmentHeader, segmentName } from './segment.js'
+import type { SegmentState } from './table-values.js'
+import type { Tables } from './tables.js'
 
 const writeAsync = promisify(write)
 const syncAsync = promisify(fdatasync)
@@ -32,10 +34,10 @@ export class SegmentWriter {
   readonly id: number
   readonly #descriptor: number
   readonly #path: string
-  #committed: number
   #length: number
   #unsynced = 0
-  #inFlight = new Set<Promise<void>>()
+  #pending = 0
+  readonly #inFlight = new Set<Promise<void>>()
   #sync: Promise<void> | undefined
   #failure: unknown
 
@@ -43,40 +45,51 @@ export class SegmentWriter {
     this.id = id
     this.#descriptor = descriptor
     this.#path = path
-    this.#committed = committed
     this.#length = committed
   }
 
   /** Opens an unsealed segment that nobody else appends to, or makes a new one. */
   static acquire(folder: string, tables: Tables, salt: number, segmentSize: number): SegmentWriter {
     for (const [id, state] of tables.segmentStates()) {
-      if (state.sealed || state.committed < SEGMENT_HEADER || state.committed >= segmentSize) continue
-      const writer = SegmentWriter.#reopen(folder, tables, id)
+      if (state.sealed || state.committed >= segmentSize) continue
+      const writer = SegmentWriter.#reopen(folder, tables, id, salt)
       if (writer !== undefined) return writer
     }
     for (let atLeast = 1; ; ) {
       const id = tables.allocateSegment(atLeast)
-      const path = join(folder, segmentName(id))
-      // A number may be taken by a file that the tables do not know, when the tables were made anew.
-      if (existsSync(path)) {
-        atLeast = id + 1
-        continue
-      }
-      const descriptor = openSync(path, 'wx+', 0o644)
-      try {
-        tryLock(descriptor)
-        writeSync(descriptor, segmentHeader(id, salt), 0, SEGMENT_HEADER, 0)
-        syncFolder(folder)
-      } catch (error) {
-        closeSync(descriptor)
-        unlinkSync(path)
-        throw wrapError(error, `make ${path}`)
-      }
-      return new SegmentWriter(id, descriptor, path, SEGMENT_HEADER)
+      const writer = SegmentWriter.#create(folder, id, salt)
+      if (writer !== undefined) return writer
+      atLeast = id + 1
     }
   }
 
-  static #reopen(folder: string, tables: Tables, id: number): SegmentWriter | undefined {
+  static #create(folder: string, id: number, salt: number): SegmentWriter | undefined {
+    const path = join(folder, segmentName(id))
+    let descriptor: number
+    try {
+      descriptor = openSync(path, 'wx+', 0o644)
+    } catch (error) {
+      // A number may be taken by a file that the tables do not know.
+      if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return undefined
+      throw wrapError(error, `make ${path}`)
+    }
+    try {
+      if (tryLock(descriptor, 'exclusive') === false) {
+        // Somebody took it for one that was left behind by a crash, and has it now.
+        closeSync(descriptor)
+        return undefined
+      }
+      writeSync(descriptor, segmentHeader(id, salt), 0, SEGMENT_HEADER, 0)
+      syncFolder(folder)
+    } catch (error) {
+      unlinkSync(path)
+      closeSync(descriptor)
+      throw wrapError(error, `make ${path}`)
+    }
+    return new SegmentWriter(id, descriptor, path, SEGMENT_HEADER)
+  }
+
+  static #reopen(folder: string, tables: Tables, id: number, salt: number): SegmentWriter | undefined {
     const path = join(folder, segmentName(id))
     let descriptor: number
     try {
@@ -85,14 +98,13 @@ export class SegmentWriter {
       return undefined
     }
     try {
-      if (tryLock(descriptor) === true) {
+      if (tryLock(descriptor, 'exclusive') === true) {
         // Only now, under the lock, is the committed length final.
         tables.refresh()
         const state = tables.segmentState(id)
-        const size = fstatSync(descriptor).size
-        if (state !== undefined && !state.sealed && size >= state.committed) {
-          if (size > state.committed) ftruncateSync(descriptor, state.committed)
-          return new SegmentWriter(id, descriptor, path, state.committed)
+        if (state !== undefined && !state.sealed) {
+          const committed = cutBack(descriptor, id, state.committed, salt)
+          if (committed !== undefined) return new SegmentWriter(id, descriptor, path, committed)
         }
       }
     } catch {
@@ -108,7 +120,8 @@ export class SegmentWriter {
   }
 
   /**
-   * Appends bytes. They belong to the writer until the promise settles.
+   * Appends bytes. They belong to the writer until the promise settles. Its rejection need not be handled: {@link sync}
+   * tells too.
    *
    * @returns where they start, at once, and when they are written
    */
@@ -116,9 +129,11 @@ export class SegmentWriter {
     const offset = this.#length
     this.#length += bytes.length
     this.#unsynced += bytes.length
+    this.#pending += bytes.length
     const written = this.#write(bytes, offset)
     this.#inFlight.add(written)
     const done = (): void => {
+      this.#pending -= bytes.length
       this.#inFlight.delete(written)
     }
     written.then(done, (error: unknown) => {
@@ -127,6 +142,11 @@ export class SegmentWriter {
     })
     if (this.#unsynced >= SYNC_AHEAD && this.#sync === undefined) void this.#syncInBackground()
     return { offset, written }
+  }
+
+  /** Resolves once no more than `limit` bytes wait to be written. */
+  async drained(limit: number): Promise<void> {
+    while (this.#pending > limit) await Promise.race(this.#inFlight).catch(() => undefined)
   }
 
   async #write(bytes: Uint8Array, offset: number): Promise<void> {
@@ -166,34 +186,53 @@ export class SegmentWriter {
    */
   async sync(sealed: boolean): Promise<SegmentState> {
     const length = this.#length
-    while (this.#inFlight.size > 0) await Promise.allSettled([...this.#inFlight])
+    await Promise.allSettled([...this.#inFlight])
+    // The kernel tells of a failed sync once: it must not go unheard in the background.
+    await this.#sync?.catch(() => undefined)
     if (this.#failure !== undefined) throw this.#failure
     this.#unsynced = 0
     try {
       await syncAsync(this.#descriptor)
     } catch (error) {
       this.#failure = wrapError(error, `sync ${this.#path}`)
-      throw this.#failure
     }
+    if (this.#failure !== undefined) throw this.#failure
     return { committed: length, sealed }
   }
 
-  /** Tells the writer how far the tables have published it. */
-  published(state: SegmentState): void {
-    this.#committed = state.committed
-  }
-
-  /** Lets go of the file. What was not published is cut off. */
-  async close(): Promise<void> {
-    while (this.#inFlight.size > 0) await Promise.allSettled([...this.#inFlight])
+  /** Lets go of the file. What the tables do not know to be committed is cut off; never rejects. */
+  async close(tables: Tables): Promise<void> {
+    await Promise.allSettled([...this.#inFlight])
     await this.#sync?.catch(() => undefined)
     try {
-      if (this.#committed <= SEGMENT_HEADER && this.#length <= SEGMENT_HEADER) unlinkSync(this.#path)
-      else ftruncateSync(this.#descriptor, this.#committed)
+      tables.refresh()
+      const committed = tables.segmentState(this.id)?.committed ?? 0
+      if (committed < SEGMENT_HEADER) unlinkSync(this.#path)
+      else if (committed < this.#length) ftruncateSync(this.#descriptor, committed)
     } catch {
       // The next writer cuts it off.
     } finally {
       closeSync(this.#descriptor)
     }
   }
+}
+
+/** Cuts a segment back to its committed length; undefined if it is not sound enough to be appended to. */
+function cutBack(descriptor: number, id: number, committed: number, salt: number): number | undefined {
+  const header = segmentHeader(id, salt)
+  const { size, nlink } = fstatSync(descriptor)
+  // Whoever had it before may have removed it while this process waited for the lock.
+  if (nlink === 0) return undefined
+  if (committed < SEGMENT_HEADER) {
+    // Nothing in it was ever committed: a crash left it behind.
+    ftruncateSync(descriptor, 0)
+    writeSync(descriptor, header, 0, SEGMENT_HEADER, 0)
+    fsyncSync(descriptor)
+    return SEGMENT_HEADER
+  }
+  const found = new Uint8Array(SEGMENT_HEADER)
+  readSync(descriptor, found, 0, SEGMENT_HEADER, 0)
+  if (size < committed || !isSegmentHeader(found, id, salt)) return undefined
+  if (size > committed) ftruncateSync(descriptor, committed)
+  return committed
 }

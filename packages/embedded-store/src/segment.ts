@@ -1,6 +1,9 @@
-import { closeSync, openSync, readSync } from 'node:fs'
+import { closeSync, openSync, readSync, read as readWithCallback } from 'node:fs'
 import { join } from 'node:path'
+import { promisify } from 'node:util'
 import { readU32, writeU32 } from './record.js'
+
+const readAsync = promisify(readWithCallback)
 
 /** Length of a segment file's own header in bytes. */
 export const SEGMENT_HEADER = 16
@@ -31,32 +34,46 @@ export function isSegmentHeader(bytes: Uint8Array, id: number, salt: number): bo
 
 const MAX_OPEN = 128
 
+interface OpenFile {
+  readonly descriptor: number
+  /** How many reads are under way: a descriptor that is closed under a read may be another file's by then. */
+  reads: number
+  unwanted: boolean
+}
+
 /** The segment files that are open for reading, the least recently used closed first. */
 export class SegmentFiles {
   readonly #folder: string
-  readonly #open = new Map<number, number>()
+  readonly #open = new Map<number, OpenFile>()
 
   constructor(folder: string) {
     this.#folder = folder
   }
 
-  /** The descriptor of a segment. Throws what `open(2)` throws. */
-  descriptor(id: number): number {
-    let descriptor = this.#open.get(id)
-    if (descriptor !== undefined) return descriptor
-    descriptor = openSync(join(this.#folder, segmentName(id)), 'r')
-    this.#open.set(id, descriptor)
-    if (this.#open.size > MAX_OPEN) {
-      const [oldest, unused] = this.#open.entries().next().value as [number, number]
-      this.#open.delete(oldest)
-      closeSync(unused)
+  /**
+   * Reads up to `length` bytes at `offset` into `out`; resolves to how many there were. Throws what `open(2)` and
+   * `read(2)` throw.
+   */
+  async read(id: number, out: Uint8Array, length: number, offset: number): Promise<number> {
+    const file = this.#file(id)
+    file.reads++
+    try {
+      let filled = 0
+      while (filled < length) {
+        const { bytesRead } = await readAsync(file.descriptor, out, filled, length - filled, offset + filled)
+        if (bytesRead === 0) break
+        filled += bytesRead
+      }
+      return filled
+    } finally {
+      file.reads--
+      if (file.unwanted && file.reads === 0) closeSync(file.descriptor)
     }
-    return descriptor
   }
 
-  /** Reads up to `length` bytes at `offset` into `out`; returns how many there were. */
-  read(id: number, out: Uint8Array, length: number, offset: number): number {
-    const descriptor = this.descriptor(id)
+  /** As {@link read}, without leaving the calling thread. */
+  readSync(id: number, out: Uint8Array, length: number, offset: number): number {
+    const { descriptor } = this.#file(id)
     let filled = 0
     while (filled < length) {
       const read = readSync(descriptor, out, filled, length - filled, offset + filled)
@@ -67,7 +84,26 @@ export class SegmentFiles {
   }
 
   close(): void {
-    for (const descriptor of this.#open.values()) closeSync(descriptor)
+    for (const file of this.#open.values()) dismiss(file)
     this.#open.clear()
   }
+
+  #file(id: number): OpenFile {
+    let file = this.#open.get(id)
+    // A map keeps the order of insertion: taking an entry out and in again makes it the most recently used.
+    if (file !== undefined) this.#open.delete(id)
+    else file = { descriptor: openSync(join(this.#folder, segmentName(id)), 'r'), reads: 0, unwanted: false }
+    this.#open.set(id, file)
+    if (this.#open.size > MAX_OPEN) {
+      const [oldest, unused] = this.#open.entries().next().value as [number, OpenFile]
+      this.#open.delete(oldest)
+      dismiss(unused)
+    }
+    return file
+  }
+}
+
+function dismiss(file: OpenFile): void {
+  file.unwanted = true
+  if (file.reads === 0) closeSync(file.descriptor)
 }

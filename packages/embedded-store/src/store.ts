@@ -1,12 +1,16 @@
-import { existsSync, readdirSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { ContentReader } from './content-reader.js'
-import { DamagedRecordError, EmbeddedStoreError } from './errors.js'
-import { layoutOf, openFormat, type StoreLayout } from './format.js'
-import { type RebuildReport, rebuildTables } from './rebuild.js'
+import { checkEntry, type TableName } from './entry-record.js'
+import { DamagedRecordError, EmbeddedStoreError, keyHex } from './errors.js'
+import { StoreLock } from './file-lock.js'
+import { layoutOf, openFormat, type StoreLayout, syncFolder } from './format.js'
+import { type RebuildReport, rebuildTables, tablesAreLost } from './rebuild.js'
 import { KEY_LENGTH } from './record.js'
-import { SegmentFiles, segmentId } from './segment.js'
-import { SEGMENT_SIZE, StoreWriter, type WriteSession } from './store-writer.js'
-import { type Location, type TableName, Tables } from './tables.js'
+import { SegmentFiles, segmentName } from './segment.js'
+import { SEGMENT_SIZE, StoreWriter } from './store-writer.js'
+import type { Location } from './table-values.js'
+import { Tables } from './tables.js'
+import type { WriteSession } from './write-session.js'
 
 export interface EmbeddedStoreOptions {
   /** Make the store where there is none. Default: true, unless `readOnly`. */
@@ -15,6 +19,16 @@ export interface EmbeddedStoreOptions {
   readonly readOnly?: boolean
   /** A segment is sealed once it has this length, in bytes. Default: 256 MiB. */
   readonly segmentSize?: number
+}
+
+/** How long the lock of the store is waited for, in milliseconds: a rebuild of many GiB takes its time. */
+const PATIENCE = 60_000
+/** Offsets in a segment must fit in 32 bits, and the last record may start just before the end. */
+const MAX_SEGMENT_SIZE = 2 ** 31
+
+function checkSegmentSize(size: number | undefined): void {
+  if (size === undefined || (Number.isSafeInteger(size) && size > 0 && size <= MAX_SEGMENT_SIZE)) return
+  throw new EmbeddedStoreError('invalid-input', `segmentSize must be 1 to ${MAX_SEGMENT_SIZE}, it is ${size}`)
 }
 
 /**
@@ -32,11 +46,20 @@ export class EmbeddedStore implements AsyncDisposable {
   readonly #tables: Tables
   readonly #files: SegmentFiles
   readonly #writer: StoreWriter | undefined
+  readonly #lock: StoreLock
   #closed = false
+  #closing: Promise<void> | undefined
 
-  private constructor(layout: StoreLayout, salt: number, tables: Tables, options: EmbeddedStoreOptions) {
+  private constructor(
+    layout: StoreLayout,
+    salt: number,
+    lock: StoreLock,
+    tables: Tables,
+    options: EmbeddedStoreOptions,
+  ) {
     this.path = layout.root
     this.salt = salt
+    this.#lock = lock
     this.#tables = tables
     this.#files = new SegmentFiles(layout.segments)
     const segmentSize = options.segmentSize ?? SEGMENT_SIZE
@@ -46,30 +69,50 @@ export class EmbeddedStore implements AsyncDisposable {
 
   /**
    * Opens the store in a folder, making it if need be. Where the tables are gone but segments are there, the tables
-   * are made anew from them.
+   * are made anew from them; while another process does that, this waits.
    *
-   * @throws {@link EmbeddedStoreError} `not-a-store`, `newer-version`, `no-permission`, `no-space`, `io`
+   * @throws {@link EmbeddedStoreError} `not-a-store`, `newer-version`, `damaged`, `busy`, `invalid-input`,
+   *   `no-permission`, `no-space`, `io`
    */
   static async open(path: string, options: EmbeddedStoreOptions = {}): Promise<EmbeddedStore> {
+    checkSegmentSize(options.segmentSize)
     const readOnly = options.readOnly === true
     const layout = layoutOf(path)
     const salt = openFormat(layout, options.create ?? !readOnly)
-    const orphaned =
-      !existsSync(`${layout.tables}/data.mdb`) &&
-      existsSync(layout.segments) &&
-      readdirSync(layout.segments).some((name) => segmentId(name) !== undefined)
-    if (orphaned && !readOnly) await rebuildTables(layout, salt)
-    return new EmbeddedStore(layout, salt, new Tables(layout.tables, readOnly), options)
+    const lock = await StoreLock.take(layout.formatFile, 'shared', PATIENCE)
+    try {
+      if (!readOnly && tablesAreLost(layout)) {
+        await lock.become('exclusive', PATIENCE)
+        // Somebody else may have done it by now.
+        if (tablesAreLost(layout)) await rebuildTables(layout, salt)
+        await lock.become('shared', PATIENCE)
+      }
+      const isNew = !readOnly && !existsSync(layout.tables)
+      const tables = new Tables(layout.tables, readOnly)
+      if (isNew) syncFolder(layout.root)
+      return new EmbeddedStore(layout, salt, lock, tables, options)
+    } catch (error) {
+      lock.release()
+      throw error
+    }
   }
 
   /**
-   * Makes all tables anew from the segments. No other process may be writing.
+   * Makes all tables anew from the segments. Nobody else may have the store open. The tables `nars` and `files` are
+   * empty afterwards.
    *
    * @returns what was found
+   * @throws {@link EmbeddedStoreError} `busy` and as {@link open}
    */
   static async rebuild(path: string): Promise<RebuildReport> {
     const layout = layoutOf(path)
-    return rebuildTables(layout, openFormat(layout, false))
+    const salt = openFormat(layout, false)
+    const lock = await StoreLock.take(layout.formatFile, 'exclusive', 0)
+    try {
+      return await rebuildTables(layout, salt)
+    } finally {
+      lock.release()
+    }
   }
 
   /** Where some content lies, or undefined. */
@@ -97,12 +140,9 @@ export class EmbeddedStore implements AsyncDisposable {
     const content = new Uint8Array(stored.rawLength)
     if (!reader.expand(stored, content)) {
       const location = this.#tables.locate(key)
-      throw new DamagedRecordError(
-        Buffer.from(key).toString('hex'),
-        String(location?.segment ?? ''),
-        location?.offset ?? 0,
-        'the stored frame does not expand to its length',
-      )
+      const segment = segmentName(location?.segment ?? 0)
+      const reason = 'the stored frame does not expand to its length'
+      throw new DamagedRecordError(keyHex(key), segment, location?.offset ?? 0, reason)
     }
     return content
   }
@@ -116,15 +156,20 @@ export class EmbeddedStore implements AsyncDisposable {
   /** An entry of a table, or undefined. The array belongs to the caller. */
   get(table: TableName, key: Uint8Array): Uint8Array | undefined {
     this.#checkOpen()
+    checkEntry(table, key, undefined)
     return this.#tables.get(table, key)
   }
 
   has(table: TableName, key: Uint8Array): boolean {
     this.#checkOpen()
+    checkEntry(table, key, undefined)
     return this.#tables.has(table, key)
   }
 
-  /** The entries of a table in bytewise order of their keys, from `from` on. */
+  /**
+   * The entries of a table in bytewise order of their keys, from `from` on. The arrays belong to the caller. A walk
+   * that is still under way when the store is closed throws `closed`.
+   */
   entries(table: TableName, from?: Uint8Array): Iterable<readonly [Uint8Array, Uint8Array]> {
     this.#checkOpen()
     return this.#tables.entries(table, from)
@@ -150,20 +195,31 @@ export class EmbeddedStore implements AsyncDisposable {
     return this.#writer.session()
   }
 
-  /** Lets the next read see what other processes have published since. Reads do so by themselves between ticks. */
+  /**
+   * Lets the next read see what other processes have published since. Reads do so by themselves once the event loop
+   * has gone round: only a long synchronous loop needs this.
+   */
   refresh(): void {
     this.#tables.refresh()
   }
 
-  /** Waits for running commits, then closes. Calling it again does nothing. */
-  async close(): Promise<void> {
-    if (this.#closed) return
+  /**
+   * Waits for the commits that were asked for, then closes; what was written without a commit is dropped. Calling it
+   * again does nothing.
+   */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     this.#closed = true
     try {
       await this.#writer?.close()
     } finally {
       this.#files.close()
       await this.#tables.close()
+      this.#lock.release()
     }
   }
 

@@ -1,42 +1,50 @@
+import { statfsSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, open, type RootDatabase } from 'lmdb'
-import { wrapError } from './errors.js'
-import { readU32, writeU32 } from './record.js'
+import { TABLES, type TableName } from './entry-record.js'
+import { EmbeddedStoreError, wrapError } from './errors.js'
+import {
+  decodeLocation,
+  decodeSegmentState,
+  encodeSegmentState,
+  type Location,
+  type SegmentState,
+  segmentKey,
+  segmentOfKey,
+} from './table-values.js'
+import { checkDataFile, prepareReading, prepareTables } from './tables-file.js'
 
-/** The tables that hold more than the engine's own bookkeeping. Their keys and values are bytes. */
-export const TABLES = ['blobs', 'directories', 'pathInfos', 'nars', 'files'] as const
-/**
- * - `blobs`: chunk lists of blobs that were cut, by digest
- * - `directories`: encoded directories, by digest
- * - `pathInfos`: encoded path infos, by the digest of the store path
- * - `nars`: size and SHA-256 of NARs, by root node; may be lost
- * - `files`: what was seen of files on disk at their last import; may be lost
- */
-export type TableName = (typeof TABLES)[number]
-
-/** Where the record of some content lies. Lengths and offsets are in bytes. */
-export interface Location {
-  readonly segment: number
-  readonly offset: number
-  readonly storedLength: number
-  readonly rawLength: number
+/** What one commit publishes. */
+export interface TablesChange {
+  readonly content: readonly (readonly [key: Uint8Array, location: Uint8Array])[]
+  readonly entries: readonly (readonly [table: TableName, key: Uint8Array, value: Uint8Array | undefined])[]
+  readonly segments: ReadonlyMap<number, SegmentState>
 }
 
-/** What is known of a segment file: how far it is committed, and whether anything may still be appended. */
-export interface SegmentState {
-  readonly committed: number
-  readonly sealed: boolean
-}
+/** Room for the LMDB file in the address space, in bytes. It says nothing of the file's size. */
+const MAP_SIZE = 2 ** 36
+/** What one entry adds to the LMDB file, by and large, and what a commit adds at the least, in bytes. */
+const ENTRY_GROWTH = 256
+const COMMIT_GROWTH = 64 * 1024
 
 type Table = Database<Buffer, Uint8Array>
 
 /** The LMDB environment: the index of content, the state of the segments, and the tables. */
 export class Tables {
+  readonly #path: string
   readonly #root: RootDatabase<Buffer, Uint8Array>
   readonly #index: Table
   readonly #segments: Table
   readonly #tables: Record<TableName, Table>
+  readonly #walks = new Set<Iterator<unknown>>()
+  #failure: EmbeddedStoreError | undefined
+  #closed = false
 
-  constructor(path: string, readOnly: boolean) {
+  constructor(path: string, readOnly: boolean, mapSize = MAP_SIZE) {
+    this.#path = path
+    const unwritable = readOnly ? prepareReading(path) : false
+    if (!readOnly) prepareTables(path)
+    checkDataFile(path)
     try {
       this.#root = open<Buffer, Uint8Array>({
         path,
@@ -45,158 +53,209 @@ export class Tables {
         keyEncoding: 'binary',
         maxDbs: 16,
         maxReaders: 1022,
-        mapSize: 2 ** 36,
+        mapSize,
         noMemInit: true,
-        readOnly,
+        // All who open an environment in one process share it: a reader must not keep the others from writing.
+        readOnly: unwritable,
+        // With overlapping syncs a commit shows itself before it is on disk, and stays even if it never gets there.
+        overlappingSync: false,
       })
-      const table = (name: string): Table =>
-        this.#root.openDB<Buffer, Uint8Array>({ name, encoding: 'binary', keyEncoding: 'binary' })
-      this.#index = table('content')
-      this.#segments = table('segments')
-      this.#tables = Object.fromEntries(TABLES.map((name) => [name, table(name)])) as Record<TableName, Table>
+      this.#index = this.#table('content', !readOnly)
+      this.#segments = this.#table('segments', !readOnly)
+      this.#tables = Object.fromEntries(TABLES.map((name) => [name, this.#table(name, !readOnly)])) as Record<
+        TableName,
+        Table
+      >
     } catch (error) {
       throw wrapError(error, `open the tables at ${path}`)
     }
   }
 
+  #table(name: string, create: boolean): Table {
+    const options = { name, create, encoding: 'binary', keyEncoding: 'binary' } as const
+    const table: Table | undefined = this.#root.openDB<Buffer, Uint8Array>(options)
+    if (table === undefined) {
+      throw new EmbeddedStoreError('not-a-store', `the tables at ${this.#path} have no table ${name}`)
+    }
+    return table
+  }
+
   /** The location of some content, or undefined. */
   locate(key: Uint8Array): Location | undefined {
-    const value = this.#index.getBinaryFast(key)
-    if (value === undefined || value.length !== 16) return undefined
-    return {
-      segment: readU32(value, 0),
-      offset: readU32(value, 4),
-      storedLength: readU32(value, 8),
-      rawLength: readU32(value, 12),
-    }
+    const value = this.#get(this.#index, key)
+    return value === undefined ? undefined : decodeLocation(value)
   }
 
   hasContent(key: Uint8Array): boolean {
-    return this.#index.getBinaryFast(key) !== undefined
+    return this.#get(this.#index, key) !== undefined
   }
 
   get(table: TableName, key: Uint8Array): Uint8Array | undefined {
-    const value = this.#tables[table].getBinaryFast(key)
+    const value = this.#get(this.#tables[table], key)
     return value === undefined ? undefined : Uint8Array.prototype.slice.call(value, 0, value.length)
   }
 
   has(table: TableName, key: Uint8Array): boolean {
-    return this.#tables[table].getBinaryFast(key) !== undefined
+    return this.#get(this.#tables[table], key) !== undefined
   }
 
-  *entries(table: TableName, from?: Uint8Array): Iterable<readonly [Uint8Array, Uint8Array]> {
-    const range = this.#tables[table].getRange(
-      from === undefined ? { snapshot: false } : { start: from, snapshot: false },
-    )
-    for (const { key, value } of range) yield [key, value]
+  /** The result is LMDB's own buffer, good until the next read. */
+  #get(table: Table, key: Uint8Array): Uint8Array | undefined {
+    this.#checkOpen()
+    try {
+      return table.getBinaryFast(key)
+    } catch (error) {
+      throw wrapError(error, `read the tables at ${this.#path}`)
+    }
+  }
+
+  *entries(table: TableName, from?: Uint8Array): Generator<readonly [Uint8Array, Uint8Array]> {
+    const options = from === undefined ? { snapshot: false } : { start: from, snapshot: false }
+    for (const { key, value } of this.#walk(this.#tables[table].getRange(options))) yield [key, value]
+  }
+
+  contentKeys(): Generator<Uint8Array> {
+    return this.#walk(this.#index.getKeys({ snapshot: false }))
+  }
+
+  /** LMDB must not be closed under an open cursor, so {@link close} ends the walks that stand still somewhere. */
+  *#walk<T>(range: Iterable<T>): Generator<T> {
+    this.#checkOpen()
+    const walk = range[Symbol.iterator]()
+    this.#walks.add(walk)
+    try {
+      for (let next = walk.next(); next.done !== true; next = walk.next()) {
+        yield next.value
+        this.#checkOpen()
+      }
+    } finally {
+      if (this.#walks.delete(walk)) walk.return?.()
+    }
   }
 
   count(table: TableName | 'content'): number {
+    this.#checkOpen()
     const stats = (table === 'content' ? this.#index : this.#tables[table]).getStats() as {
       entryCount: number
     }
     return stats.entryCount
   }
 
-  *contentKeys(): Iterable<Uint8Array> {
-    for (const key of this.#index.getKeys({ snapshot: false })) yield key
-  }
-
   segmentState(id: number): SegmentState | undefined {
-    const value = this.#segments.getBinary(segmentKey(id))
-    return value === undefined ? undefined : decodeState(value)
+    const value = this.#get(this.#segments, segmentKey(id))
+    return value === undefined ? undefined : decodeSegmentState(value)
   }
 
   segmentStates(): Map<number, SegmentState> {
+    this.#checkOpen()
     const states = new Map<number, SegmentState>()
-    for (const { key, value } of this.#segments.getRange({})) {
-      states.set(Buffer.from(key).readUInt32BE(0), decodeState(value))
-    }
+    for (const { key, value } of this.#segments.getRange({}))
+      states.set(segmentOfKey(key), decodeSegmentState(value))
     return states
   }
 
-  /** Takes the next free segment number for this process. Durable with the first commit that follows. */
+  /** Takes the next free segment number for this process, for good. */
   allocateSegment(atLeast: number): number {
-    return this.#root.transactionSync(() => {
-      let last = 0
-      for (const key of this.#segments.getKeys({ reverse: true, limit: 1 }))
-        last = Buffer.from(key).readUInt32BE(0)
-      const id = Math.max(last + 1, atLeast)
-      this.#segments.putSync(segmentKey(id), encodeState({ committed: 0, sealed: false }))
-      return id
-    })
+    this.#checkWritable(1, 0)
+    try {
+      return this.#root.transactionSync(() => {
+        let last = 0
+        for (const key of this.#segments.getKeys({ reverse: true, limit: 1 })) last = segmentOfKey(key)
+        const id = Math.max(last + 1, atLeast)
+        const state = encodeSegmentState({ committed: 0, sealed: false })
+        this.#segments.putSync(segmentKey(id), state as Buffer)
+        return id
+      })
+    } catch (error) {
+      throw this.#failed(error)
+    }
   }
 
-  /** Publishes everything in one transaction and returns once it is on disk. */
+  /**
+   * Publishes everything in one transaction. Resolves once it is on disk and visible to all processes; if it rejects,
+   * nothing of it is.
+   */
   async publish(change: TablesChange): Promise<void> {
-    let last: Promise<unknown> | undefined
-    const committed = this.#root.batch(() => {
-      for (const [key, value] of change.content) last = this.#index.put(key, value as Buffer)
-      for (const [table, key, value] of change.entries) {
-        last =
-          value === undefined
-            ? this.#tables[table].remove(key)
-            : this.#tables[table].put(key, value as Buffer)
-      }
-      for (const [id, state] of change.segments) last = this.#segments.put(segmentKey(id), encodeState(state))
-    })
-    await committed
-    await last
-    // A commit may settle before its flush: only this promise says that the disk has it.
-    await this.#root.flushed
-  }
-
-  /** Removes everything that can be told from the segments again. */
-  async clear(): Promise<void> {
-    for (const table of [this.#index, this.#segments, ...Object.values(this.#tables)])
-      await table.clearAsync()
+    let bytes = 0
+    for (const [, , value] of change.entries) bytes += value?.length ?? 0
+    this.#checkWritable(change.content.length + change.entries.length, bytes)
+    try {
+      await this.#root.batch(() => {
+        for (const [key, location] of change.content) void this.#index.put(key, location as Buffer)
+        for (const [table, key, value] of change.entries) {
+          if (value === undefined) void this.#tables[table].remove(key)
+          else void this.#tables[table].put(key, value as Buffer)
+        }
+        for (const [id, state] of change.segments)
+          void this.#segments.put(segmentKey(id), encodeSegmentState(state) as Buffer)
+      })
+    } catch (error) {
+      throw this.#failed(await commitError(error))
+    }
   }
 
   /** Lets the next read see what other processes have published since. */
   refresh(): void {
-    this.#root.resetReadTxn()
+    if (!this.#closed) this.#root.resetReadTxn()
   }
 
   async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    for (const walk of this.#walks) walk.return?.()
+    this.#walks.clear()
     await this.#root.close()
+  }
+
+  /** LMDB copes with a full disk, but says so only on the terminal and as an `EIO` if it must: better to ask first. */
+  #checkWritable(entries: number, valueBytes: number): void {
+    this.#checkOpen()
+    if (this.#failure !== undefined) throw this.#failure
+    const needed = COMMIT_GROWTH + entries * ENTRY_GROWTH + 2 * valueBytes
+    const free = this.#freeBytes()
+    if (free < needed) {
+      throw new EmbeddedStoreError(
+        'no-space',
+        `no space left for the tables at ${this.#path}: they may need ${needed} bytes, ${free} are free`,
+      )
+    }
+  }
+
+  #freeBytes(): number {
+    const { bavail, bfree, bsize } = statfsSync(this.#path)
+    return (process.geteuid?.() === 0 ? bfree : bavail) * bsize
+  }
+
+  #failed(error: unknown): EmbeddedStoreError {
+    const wrapped = wrapError(error, `write the tables at ${this.#path}`)
+    const full = wrapped.code === 'io' && this.#freeBytes() < COMMIT_GROWTH
+    const result = full ? new EmbeddedStoreError('no-space', wrapped.message, { cause: error }) : wrapped
+    try {
+      // An environment that failed for good refuses even this, and would leave later commits waiting for ever.
+      this.#root.transactionSync(() => undefined)
+    } catch (cause) {
+      this.#failure = new EmbeddedStoreError(
+        'io',
+        `the tables at ${this.#path} failed: open the store again`,
+        {
+          cause,
+        },
+      )
+    }
+    return result
+  }
+
+  #checkOpen(): void {
+    if (this.#closed) throw new EmbeddedStoreError('closed', 'the store is closed')
   }
 }
 
-/** What one commit publishes. */
-export interface TablesChange {
-  readonly content: readonly (readonly [key: Uint8Array, value: Uint8Array])[]
-  readonly entries: readonly (readonly [table: TableName, key: Uint8Array, value: Uint8Array | undefined])[]
-  readonly segments: ReadonlyMap<number, SegmentState>
-}
-
-/** The stored form of a {@link Location}. */
-export function encodeLocation(
-  segment: number,
-  offset: number,
-  storedLength: number,
-  rawLength: number,
-): Uint8Array {
-  const value = Buffer.allocUnsafe(16)
-  writeU32(value, 0, segment)
-  writeU32(value, 4, offset)
-  writeU32(value, 8, storedLength)
-  writeU32(value, 12, rawLength)
-  return value
-}
-
-function segmentKey(id: number): Uint8Array {
-  const key = Buffer.alloc(4)
-  key.writeUInt32BE(id)
-  return key
-}
-
-function encodeState(state: SegmentState): Buffer {
-  const value = Buffer.alloc(8)
-  value.writeUInt32LE(state.committed, 0)
-  value[4] = state.sealed ? 1 : 0
-  return value
-}
-
-function decodeState(value: Uint8Array): SegmentState {
-  return { committed: readU32(value, 0), sealed: value[4] === 1 }
+/** The error behind a failed commit: lmdb hands it over as a promise that rejects. */
+async function commitError(error: unknown): Promise<unknown> {
+  if (!(error instanceof Error) || !('commitError' in error)) return error
+  const reason = Promise.resolve(error.commitError).then(
+    () => error,
+    (cause: unknown) => cause,
+  )
+  return Promise.race([reason, sleep(1000, error, { ref: false })])
 }

@@ -1,0 +1,155 @@
+import { randomBytes } from 'node:crypto'
+import {
+  accessSync,
+  closeSync,
+  constants,
+  existsSync,
+  fstatSync,
+  linkSync,
+  mkdirSync,
+  openSync,
+  readSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
+import { join } from 'node:path'
+import { EmbeddedStoreError, wrapError } from './errors.js'
+import { readU32 } from './record.js'
+
+/**
+ * What is looked at before LMDB is let near its files: where it cannot open them, or finds less in them than it
+ * goes by, it takes the process down with it (lmdb 3.5.6).
+ */
+
+/** Room for LMDB's table of readers, allocated for good: it is mapped, and a full disk under a map kills the process. */
+const LOCK_FILE = 128 * 1024
+
+const META = {
+  length: 168,
+  pageFlags: 18,
+  magic: 24,
+  version: 28,
+  pageSize: 48,
+  freeRoot: 88,
+  mainRoot: 136,
+  txn: 152,
+}
+const NO_ROOT = 2n ** 64n - 1n
+const P_META = 0x08
+const MAGIC = 0xbeefc0de
+const DATA_VERSION = 2
+const ATTEMPTS = 3
+
+/** Makes the folder of the tables and its lock file, where they are missing. */
+export function prepareTables(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true })
+    accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
+    const lock = join(path, 'lock.mdb')
+    if (existsSync(lock)) {
+      accessSync(lock, constants.R_OK | constants.W_OK)
+    } else {
+      const temporary = `${lock}.${process.pid}.${randomBytes(4).toString('hex')}`
+      try {
+        writeFileSync(temporary, new Uint8Array(LOCK_FILE), { flag: 'wx', mode: 0o644 })
+        // Whoever comes first wins: a lock file that is in use must not be overwritten.
+        linkSync(temporary, lock)
+      } catch (error) {
+        if (!existsSync(lock)) throw error
+      } finally {
+        rmSync(temporary, { force: true })
+      }
+    }
+    const data = join(path, 'data.mdb')
+    if (existsSync(data)) accessSync(data, constants.R_OK | constants.W_OK)
+  } catch (error) {
+    throw wrapError(error, `write the tables at ${path}`)
+  }
+}
+
+/**
+ * Finds out whether tables can be opened for reading, and in which way.
+ *
+ * @returns whether they are on a file system that cannot be written
+ */
+export function prepareReading(path: string): boolean {
+  const data = join(path, 'data.mdb')
+  if (!existsSync(data)) {
+    throw new EmbeddedStoreError('not-a-store', `there are no tables at ${path}: open the store for writing`)
+  }
+  try {
+    accessSync(data, constants.R_OK)
+    // Readers take a slot in the lock file.
+    accessSync(existsSync(join(path, 'lock.mdb')) ? join(path, 'lock.mdb') : path, constants.W_OK)
+    accessSync(data, constants.W_OK)
+    return false
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'EROFS') return true
+    throw wrapError(error, `read the tables at ${path}`)
+  }
+}
+
+/**
+ * Checks the first pages of the LMDB file, and that the file holds the roots that they name. (The last page that they
+ * name may rightly be missing.)
+ *
+ * @throws {@link EmbeddedStoreError} `damaged`
+ */
+export function checkDataFile(path: string): void {
+  const file = join(path, 'data.mdb')
+  if (!existsSync(file)) return
+  let reason: string | undefined
+  // Somebody may be committing at this very moment.
+  for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+    reason = whatIsWrong(file)
+    if (reason === undefined) return
+  }
+  throw new EmbeddedStoreError(
+    'damaged',
+    `${file} is damaged: ${reason}. The tables can be made anew from the segments: rebuild the store`,
+  )
+}
+
+function whatIsWrong(file: string): string | undefined {
+  const descriptor = openSync(file, 'r')
+  try {
+    const first = readMeta(descriptor, 0)
+    // LMDB makes an empty file a database.
+    if (first === undefined) return fstatSync(descriptor).size === 0 ? undefined : 'it is too short'
+    if (typeof first === 'string') return first
+    const second = readMeta(descriptor, first.pageSize)
+    if (second === undefined) return 'it is too short'
+    if (typeof second === 'string') return second
+    const { roots, pageSize } = second.txn > first.txn ? second : first
+    const { size } = fstatSync(descriptor)
+    const expected = Math.max(...roots.map((root) => (root + 1) * pageSize))
+    return size < expected ? `it has ${size} bytes and a root that ends at ${expected}` : undefined
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+function readMeta(
+  descriptor: number,
+  offset: number,
+):
+  | { readonly pageSize: number; readonly roots: readonly number[]; readonly txn: number }
+  | string
+  | undefined {
+  const page = Buffer.alloc(META.length)
+  if (readSync(descriptor, page, 0, META.length, offset) < META.length) return undefined
+  const sound =
+    (page.readUInt16LE(META.pageFlags) & P_META) !== 0 &&
+    readU32(page, META.magic) === MAGIC &&
+    (readU32(page, META.version) & 0xffff) === DATA_VERSION
+  const pageSize = readU32(page, META.pageSize)
+  const powerOfTwo = pageSize >= 512 && pageSize <= 65536 && (pageSize & (pageSize - 1)) === 0
+  if (!sound || !powerOfTwo) return `no page of LMDB's at offset ${offset}`
+  return {
+    pageSize,
+    roots: [META.freeRoot, META.mainRoot]
+      .map((at) => page.readBigUInt64LE(at))
+      .map((root) => (root === NO_ROOT ? 0 : Number(root))),
+    txn: Number(page.readBigUInt64LE(META.txn)),
+  }
+}

@@ -1,0 +1,105 @@
+import type { Batch } from './batch.js'
+import type { TableName } from './entry-record.js'
+import type { StoreWriter } from './store-writer.js'
+
+/** Where one record lies in a run of packed records. Offsets and lengths are in bytes. */
+export interface PackedRecord {
+  readonly key: Uint8Array
+  /** Offset of the record in the run. */
+  readonly offset: number
+  /** Length of the stored payload. */
+  readonly storedLength: number
+  /** Length of the content. */
+  readonly rawLength: number
+}
+
+/**
+ * The writes of one caller. Nothing of them is promised until {@link commit} resolves; sessions of many callers are
+ * published together, in the order in which they were written. A session need not be closed: what was appended without
+ * a commit may or may not be published, but never something later without what the same session wrote before it.
+ *
+ * Once something that a session wrote is lost, each of its writes throws the error, until its {@link commit} has
+ * rejected with it. Then the session starts anew.
+ */
+export class WriteSession {
+  readonly #writer: StoreWriter
+  readonly #touched = new Set<Batch>()
+
+  constructor(writer: StoreWriter) {
+    this.#writer = writer
+  }
+
+  /**
+   * Whether another append of this content is under way, so that it need not be appended again. If so, this session's
+   * commit waits for that one too.
+   */
+  joinPending(key: Uint8Array): boolean {
+    const batch = this.#writer.pendingBatch(key)
+    if (batch !== undefined) this.#touched.add(batch)
+    return batch !== undefined
+  }
+
+  /**
+   * Appends content (up to `MAX_RECORD_CONTENT` bytes) under its key of 32 bytes. It is copied or compressed before the
+   * call returns, but the key is kept: do not modify it. Content that is there already is written anew, and read from
+   * its new place once committed: this heals damage.
+   *
+   * @throws {@link EmbeddedStoreError} `invalid-input`, `closed`, `no-space`, `io`
+   */
+  appendContent(key: Uint8Array, content: Uint8Array): void {
+    this.#checkNothingLost()
+    this.#touched.add(this.#writer.appendContent(key, content))
+  }
+
+  /**
+   * Appends a run of content records that were framed with `packRecord` and this store's salt. `run` belongs to the
+   * store until the promise settles; the keys are kept.
+   *
+   * @throws {@link EmbeddedStoreError} `invalid-input` where a record is not what `records` says, `closed`,
+   *   `no-space`, `io`
+   */
+  appendPacked(run: Uint8Array, records: readonly PackedRecord[]): Promise<void> {
+    this.#checkNothingLost()
+    const { batch, written } = this.#writer.appendPacked(run, records)
+    this.#touched.add(batch)
+    return written
+  }
+
+  /**
+   * Sets an entry of a table. Key and value are kept: do not modify them afterwards.
+   *
+   * @throws {@link EmbeddedStoreError} `invalid-input`, `closed`, `no-space`, `io`
+   */
+  put(table: TableName, key: Uint8Array, value: Uint8Array): void {
+    this.#checkNothingLost()
+    this.#touched.add(this.#writer.put(table, key, value))
+  }
+
+  /** Removes an entry of a table. The key is kept. Errors as {@link put}. */
+  remove(table: TableName, key: Uint8Array): void {
+    this.#checkNothingLost()
+    this.#touched.add(this.#writer.put(table, key, undefined))
+  }
+
+  /** Resolves once little enough waits to be written that more may be appended: await it between large appends. */
+  room(): Promise<void> {
+    return this.#writer.room()
+  }
+
+  /**
+   * Resolves when everything that this session wrote is on disk and visible to all processes.
+   *
+   * @throws {@link EmbeddedStoreError} when any of it was lost (`no-space`, `io`, `closed`): then nothing of what was
+   *   not yet committed may be relied on, and the session can be used again from the start
+   */
+  async commit(): Promise<void> {
+    const batches = [...this.#touched]
+    this.#touched.clear()
+    await this.#writer.commit(batches)
+  }
+
+  // Otherwise what leans on the lost part could be published without it.
+  #checkNothingLost(): void {
+    for (const batch of this.#touched) if (batch.lost !== undefined) throw batch.lost
+  }
+}
