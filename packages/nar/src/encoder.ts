@@ -151,10 +151,8 @@ export class NarEncoder {
       const actual = `${this.#size - this.#remaining}`
       throw this.#fail('unexpected-eof', 'file content ended early', `${this.#size} bytes`, actual)
     }
-    const padding = padLength(this.#size)
     this.#reserve()
-    this.#buffer.fill(0, this.#at, this.#at + padding)
-    this.#at += padding
+    for (let left = padLength(this.#size); left > 0; left--) this.#buffer[this.#at++] = 0
     this.#token(NAR_TOKENS.close)
     this.#nodeDone()
   }
@@ -269,13 +267,19 @@ export class NarEncoder {
     this.#at += 8
   }
 
+  /** A name or a target: shorter than 64 KiB. */
   #bytes(payload: Uint8Array): void {
-    this.#u64(BigInt(payload.length))
-    this.#buffer.set(payload, this.#at)
-    this.#at += payload.length
-    const padding = padLength(payload.length)
-    this.#buffer.fill(0, this.#at, this.#at + padding)
-    this.#at += padding
+    this.#reserve()
+    const { length } = payload
+    const buffer = this.#buffer
+    const at = this.#at
+    const end = at + 8 + length + padLength(length)
+    buffer[at] = length
+    buffer[at + 1] = length >>> 8
+    for (let index = at + 2; index < at + 8; index++) buffer[index] = 0
+    buffer.set(payload, at + 8)
+    for (let index = at + 8 + length; index < end; index++) buffer[index] = 0
+    this.#at = end
   }
 }
 

@@ -16,8 +16,9 @@ export function putU64(target: Uint8Array, offset: number, value: bigint): void 
       actual: `${value}`,
     })
   }
-  putU32(target, offset, Number(value & 0xffff_ffffn))
-  putU32(target, offset + 4, Number(value >> 32n))
+  const small = value <= 0xffff_ffffn
+  putU32(target, offset, Number(small ? value : value & 0xffff_ffffn))
+  putU32(target, offset + 4, small ? 0 : Number(value >> 32n))
 }
 
 function putU32(target: Uint8Array, offset: number, value: number): void {
