@@ -72,7 +72,7 @@ describe('hashing reader (spec 01 section 2.1)', () => {
   })
 
   it('takes any incremental hash', async () => {
-    const reader = new HashingReader(pieces(BLOB_B, 4096), createHash('sha256'))
+    const reader = new HashingReader<Buffer>(pieces(BLOB_B, 4096), createHash('sha256'))
     await collect(reader)
     expect(hex(reader.digest())).toBe(createHash('sha256').update(BLOB_B).digest('hex'))
   })
