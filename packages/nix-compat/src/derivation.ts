@@ -63,7 +63,9 @@ export class Derivation {
 
   /** @throws DerivationError when Nix would not take it */
   constructor(init: DerivationInit) {
-    this.outputs = sortedMap(init.outputs)
+    this.outputs = sortedMap(
+      [...init.outputs].map(([name, { path, address }]) => [name, { path, address }] as const),
+    )
     this.inputDerivations = united(init.inputDerivations ?? [])
     this.inputSources = [...uniquePaths(init.inputSources ?? []).values()].sort(StorePath.compare)
     this.system = init.system
@@ -166,7 +168,7 @@ export class Derivation {
 
   #withPaths(pathOf: (name: string, output: DerivationOutput) => StorePath | undefined): Derivation {
     const outputs = [...this.outputs].map(
-      ([name, { path: _, ...rest }]) => [name, { ...rest, path: pathOf(name, rest) }] as const,
+      ([name, output]) => [name, { ...output, path: pathOf(name, output) }] as const,
     )
     const environment = new Map<string, string | Uint8Array>(this.environment)
     for (const [name, { path }] of outputs) environment.set(name, path?.toAbsolute() ?? '')

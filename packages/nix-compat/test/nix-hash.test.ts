@@ -11,6 +11,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import * as plain from '../src/digest.js'
 import * as native from '../src/digest.node.js'
+import { anyText } from './any-text.js'
 import { acceptedOr, refusal, toHex, utf8 } from './refusal.js'
 
 const anyAlgorithm = fc.constantFrom(...HASH_ALGORITHMS)
@@ -121,10 +122,10 @@ describe('hash texts', () => {
   test('fuzz: any text is refused, or gives a hash that prints and reads back', () => {
     const seed = fc.oneof(
       fc.constantFrom(sriExample, unpaddedExample, `sha1:${'0'.repeat(32)}`, `md5:${'a'.repeat(32)}`),
-      fc.string({ unit: 'binary' }),
+      anyText(60),
     )
     const mutated = fc
-      .tuple(seed, fc.nat(100), fc.nat(2), fc.string({ unit: 'binary', maxLength: 2 }))
+      .tuple(seed, fc.nat(100), fc.nat(2), anyText(2))
       .map(([text, at, cut, insert]) => text.slice(0, at) + insert + text.slice(at + cut))
     fc.assert(
       fc.property(mutated, fc.option(anyAlgorithm, { nil: undefined }), (text, algorithm) => {
