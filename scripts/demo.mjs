@@ -16,7 +16,20 @@ const SAMPLE = fileURLToPath(new URL('../samples/hello-neve', import.meta.url))
  * @returns {Promise<number>} exit code: 0, or 1 when the stored contents have another NAR hash than the imported ones
  */
 export async function demo(output) {
-  await using store = await openStore()
+  const store = await openStore()
+  try {
+    return await report(store, output)
+  } finally {
+    await store.close()
+  }
+}
+
+/**
+ * @param {Store} store
+ * @param {{ write(text: string): unknown }} output
+ * @returns {Promise<number>} exit code
+ */
+async function report(store, output) {
   const added = await store.importPath(SAMPLE)
   const storePath = added.storePath.toAbsolute()
   const tree = await readTree(store, added.node)
@@ -87,14 +100,15 @@ async function readTree(store, root) {
    * @param {Node} node
    * @param {string} name
    * @param {string} indent
+   * @param {boolean} inCopy whether a folder above was listed before
    */
-  const visit = async (node, name, indent) => {
+  const visit = async (node, name, indent, inCopy) => {
     if (node.kind === 'symlink') {
       lines.push(row('link', '', `${indent}${name} -> ${node.target}`))
       return
     }
     const known = node.kind === 'file' ? files.has(node.digest.key) : folders.has(node.digest.key)
-    const mark = known ? '   = the same as above, kept once' : ''
+    const mark = known && !inCopy ? '   = the same as above, kept once' : ''
     if (node.kind === 'file') {
       files.set(node.digest.key, node.size)
       lines.push(
@@ -106,10 +120,12 @@ async function readTree(store, root) {
     lines.push(row('dir', '', `${indent}${name}/${mark}`))
     const directory = await store.directories.get(node.digest)
     if (directory === undefined) throw new Error(`${name}: the store has no directory ${node.digest}`)
-    for (const entry of directory.entries) await visit(entry.node, String(entry.name), `${indent}  `)
+    for (const entry of directory.entries) {
+      await visit(entry.node, String(entry.name), `${indent}  `, known)
+    }
   }
 
-  await visit(root, 'hello-neve', '')
+  await visit(root, 'hello-neve', '', false)
   const distinctBytes = Number([...files.values()].reduce((sum, size) => sum + size, 0n))
   return { lines, distinctFiles: files.size, distinctFolders: folders.size, distinctBytes }
 }
@@ -140,7 +156,7 @@ function written({ newBytes, storedBytes }) {
 
 /** @param {Node} node */
 function digestOf(node) {
-  return node.kind === 'symlink' ? 'none: a link' : String(node.digest)
+  return node.kind === 'symlink' ? 'none: a link' : node.digest.toSri()
 }
 
 /** @param {Uint8Array} sha256 */
