@@ -1,6 +1,8 @@
 import { type ByteInput, ByteSource } from '@neve/nix-compat/wire'
 import type { NarReaderOptions } from './archive.js'
-import { assertEnd, type NarDirectory, type NarFile, type NarNode, openNar } from './reader.js'
+import type { NarDirectory, NarNode } from './nar-directory.js'
+import type { NarFile } from './nar-file.js'
+import { assertEnd, openNar } from './reader.js'
 
 /** A step of a walk over an archive. The root's name is empty and its depth 0. */
 export type NarEvent =

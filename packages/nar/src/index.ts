@@ -2,15 +2,10 @@ export type { NarReaderOptions } from './archive.js'
 export { NarEncoder, type NarEncoderOptions } from './encoder.js'
 export { type NarEvent, type NarEventsOptions, narEvents, readNarToEnd } from './events.js'
 export { compareNames, DEFAULT_MAX_DEPTH, MAX_NAME_LENGTH, MAX_TARGET_LENGTH } from './names.js'
+export type { NarDirectory, NarEntry, NarNode } from './nar-directory.js'
 export { NarError } from './nar-error.js'
-export {
-  assertEnd,
-  type NarDirectory,
-  type NarEntry,
-  type NarFile,
-  type NarNode,
-  openNar,
-} from './reader.js'
+export type { NarFile } from './nar-file.js'
+export { assertEnd, openNar } from './reader.js'
 export {
   narDirectorySize,
   narEntryOverhead,

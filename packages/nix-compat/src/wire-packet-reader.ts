@@ -1,4 +1,5 @@
-import { readU64, truncated } from './wire-decode.js'
+import { fill, truncated } from './wire-decode.js'
+import { getU64 } from './wire-encode.js'
 import { showBytes, WireError } from './wire-error.js'
 import type { ByteSource } from './wire-source.js'
 
@@ -33,18 +34,37 @@ const U64_MAX = 0xffff_ffff_ffff_ffffn
  * trailer too. A length out of range is `invalid-data`, and nothing past it is read.
  */
 export async function openPacket(source: ByteSource, options: PacketOptions = {}): Promise<PacketReader> {
-  const { min = 0n, max = U64_MAX, trailer = PADDING_TRAILER } = options
-  const offset = source.position
-  const length = await readU64(source)
-  if (length < min || length > max) {
-    throw new WireError('invalid-data', 'packet length out of range', {
-      offset,
-      expected: `${min}..${max}`,
-      actual: `${length}`,
-    })
-  }
+  const { trailer = PADDING_TRAILER } = options
+  if (source.window(8) < 8) await fill(source, 8, 'packet length')
+  const length = checkedLength(source, options)
+  source.advance(8)
   if (length === 0n) await readTrailer(source, 0, trailer)
   return new PacketReader(source, length, trailer)
+}
+
+/**
+ * `openPacket` without waiting: undefined if not all that it reads has been fetched, and nothing is consumed then.
+ */
+export function openPacketNow(source: ByteSource, options: PacketOptions = {}): PacketReader | undefined {
+  const { trailer = PADDING_TRAILER } = options
+  if (source.window(8) < 8) return undefined
+  const length = checkedLength(source, options)
+  if (length === 0n) {
+    const { pattern } = trailer
+    if (source.window(pattern.length) < pattern.length) return undefined
+    compareTrailer(source, trailer, 8, 8, pattern.length)
+    source.advance(pattern.length - 8)
+  }
+  source.advance(8)
+  return new PacketReader(source, length, trailer)
+}
+
+function checkedLength(source: ByteSource, { min = 0n, max = U64_MAX }: PacketOptions): bigint {
+  const length = getU64(source.buffer, source.offset)
+  if (length >= min && length <= max) return length
+  const details = { offset: source.position, expected: `${min}..${max}`, actual: `${length}` }
+  source.advance(8)
+  throw new WireError('invalid-data', 'packet length out of range', details)
 }
 
 /**

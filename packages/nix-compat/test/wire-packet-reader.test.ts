@@ -4,6 +4,7 @@ import {
   encodeBytes,
   encodeU64,
   openPacket,
+  openPacketNow,
   type PacketOptions,
   type PacketReader,
   readTrailer,
@@ -213,6 +214,41 @@ describe('large packets', () => {
           expect(toHex(await collect(source.rest()))).toBe('010203')
         },
       ),
+    )
+  })
+})
+
+describe('opening without waiting', () => {
+  const empty = hex('0000000000000000 0100000000000000 2900000000000000')
+
+  test('works when all is at hand, and else consumes nothing', async () => {
+    for (const [bytes, needed] of [
+      [P9, 8],
+      [empty, 24],
+    ] as const) {
+      const source = stalling(bytes.subarray(0, needed - 1), bytes.subarray(needed - 1))
+      expect(openPacketNow(source, { trailer: NAR_TRAILER })).toBeUndefined()
+      await source.pull()
+      expect(openPacketNow(source, { trailer: NAR_TRAILER })).toBeUndefined()
+      expect(source.position).toBe(0n)
+      await source.pull()
+      expect(openPacketNow(source, { trailer: NAR_TRAILER })?.length).toBe(bytes === P9 ? 9n : 0n)
+      expect(source.position).toBe(BigInt(needed))
+    }
+  })
+
+  test('refuses what openPacket refuses', async () => {
+    const long = ByteSource.from(P9)
+    await long.pull()
+    expect(() => openPacketNow(long, { max: 8n })).toThrow(
+      expect.objectContaining({ code: 'invalid-data', actual: '9', offset: 0n }),
+    )
+    const flipped = empty.slice()
+    flipped[17] = 1
+    const bad = ByteSource.from(flipped)
+    await bad.pull()
+    expect(() => openPacketNow(bad, { trailer: NAR_TRAILER })).toThrow(
+      expect.objectContaining({ code: 'invalid-data', offset: 17n }),
     )
   })
 })
