@@ -1,4 +1,11 @@
 const encoder = new TextEncoder()
+const scratch = new Uint8Array(1024)
+
+/** UTF-8 of text. Short results are small arrays of their own, which cost far less than what `TextEncoder.encode` allocates. */
+function encodeText(text: string): Uint8Array {
+  if (text.length * 3 > scratch.length) return encoder.encode(text)
+  return scratch.slice(0, encoder.encodeInto(text, scratch).written)
+}
 
 /** Bytewise order (`memcmp`, then length): negative, 0 or positive. */
 export function compareBytes(a: Uint8Array, b: Uint8Array): number {
@@ -38,5 +45,5 @@ export function latin1Of32(b: Uint8Array): string {
 
 /** A plain `Uint8Array` copy of bytes (never a `Buffer` on a pool), or the UTF-8 of text. */
 export function ownBytes(value: Uint8Array | string): Uint8Array {
-  return typeof value === 'string' ? encoder.encode(value) : new Uint8Array(value)
+  return typeof value === 'string' ? encodeText(value) : new Uint8Array(value)
 }

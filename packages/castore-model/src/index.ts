@@ -1,5 +1,6 @@
 export { B3Digest } from './b3-digest.js'
 export { type Blake3, type Blake3Hasher, blake3 } from './blake3.js'
+export { compareBytes, equalBytes } from './bytes.js'
 export {
   type ChildDirectoryEntry,
   Directory,
