@@ -18,6 +18,11 @@ export interface NarEncoderOptions {
    * such as a hash. Default: false, the bytes then belong to the callback.
    */
   reuseBuffer?: boolean
+  /**
+   * Gives the next buffer of so many bytes, whatever it holds: for a callback that gets buffers back once their bytes
+   * are sent. Default: a new one.
+   */
+  allocate?: (length: number) => Uint8Array
   /** Nodes at this depth or deeper are refused; the root's depth is 0. Default: 64, as Nix reads. */
   maxDepth?: number
 }
@@ -54,6 +59,7 @@ export class NarEncoder {
   readonly #maxDepth: number
   /** The last name of each open directory; empty before the first entry. */
   readonly #names: Uint8Array[] = []
+  readonly #allocate: (length: number) => Uint8Array
   #buffer: Uint8Array
   /** Bytes `from` to `at` of the buffer wait to be handed over; those before belong to the callback. */
   #from = 0
@@ -68,7 +74,8 @@ export class NarEncoder {
     this.#emit = emit
     this.#reuse = options.reuseBuffer ?? false
     this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH
-    this.#buffer = new Uint8Array(Math.max(options.bufferSize ?? 128 * 1024, 2 * STEP))
+    this.#allocate = options.allocate ?? ((length) => new Uint8Array(length))
+    this.#buffer = this.#allocate(Math.max(options.bufferSize ?? 128 * 1024, 2 * STEP))
   }
 
   /** Length of the archive so far, in bytes, whether handed over or not. */
@@ -250,7 +257,7 @@ export class NarEncoder {
     if (this.#buffer.length - this.#at >= STEP) return
     this.flush()
     if (this.#reuse) return
-    this.#buffer = new Uint8Array(this.#buffer.length)
+    this.#buffer = this.#allocate(this.#buffer.length)
     this.#from = 0
     this.#at = 0
   }

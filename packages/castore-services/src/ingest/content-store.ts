@@ -2,8 +2,8 @@ import type { PackedRecord, WriteSession } from '@neve/embedded-store'
 import { RECORD_HEADER } from '@neve/embedded-store/record'
 import { encodeChunkList } from '../blob/embedded.js'
 import type { BlobService } from '../blob-service.js'
-import type { ChunkResult, FileResult, Slot } from './file-tasks-protocol.js'
-import type { FileWorkers } from './file-workers.js'
+import type { Slot, SlotAllowance } from '../concurrency/slot-threads.js'
+import type { ChunkResult, FileResult } from './file-tasks-protocol.js'
 
 /**
  * Stores what tasks have left in their slots: framed records as they are, into an embedded store's segment; or the
@@ -12,17 +12,17 @@ import type { FileWorkers } from './file-workers.js'
 export class ContentStore {
   readonly blobs: BlobService
   readonly #session: WriteSession | undefined
-  readonly #workers: FileWorkers
+  readonly #slots: SlotAllowance
   readonly #writing = new Map<Slot, Promise<unknown>[]>()
   readonly #releases = new Set<Promise<void>>()
   #failure: { readonly error: unknown } | undefined
   newBytes = 0
   storedBytes = 0
 
-  constructor(blobs: BlobService, session: WriteSession | undefined, workers: FileWorkers) {
+  constructor(blobs: BlobService, session: WriteSession | undefined, slots: SlotAllowance) {
     this.blobs = blobs
     this.#session = session
-    this.#workers = workers
+    this.#slots = slots
   }
 
   /** Whether tasks frame records, or contents are handed to the service. */
@@ -97,12 +97,12 @@ export class ContentStore {
     const writing = this.#writing.get(slot) ?? []
     this.#writing.delete(slot)
     if (writing.length === 0) {
-      this.#workers.release(slot)
+      this.#slots.give(slot)
       return
     }
     const release = Promise.allSettled(writing).then(() => {
       this.#releases.delete(release)
-      this.#workers.release(slot)
+      this.#slots.give(slot)
     })
     this.#releases.add(release)
   }

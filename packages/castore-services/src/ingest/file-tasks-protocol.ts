@@ -1,3 +1,5 @@
+import type { Slot } from '../concurrency/slot-threads.js'
+
 /**
  * What the main thread and the workers of a filesystem ingestion say to each other. File contents never travel in
  * messages: they lie in shared slots that the main thread owns and lends out with every task.
@@ -11,15 +13,6 @@ export const SLOT_RAW = 4 * 1024 * 1024
 export const SLOT_PACKED = SLOT_RAW + 256 * 1024
 /** The most files of one task. */
 export const FILES_PER_TASK = 256
-
-/** Shared memory for one task. A thread is sent the memory once; after that the number says which it is. */
-export interface Slot {
-  readonly number: number
-  /** Contents, {@link SLOT_RAW} bytes. */
-  readonly raw: Buffer
-  /** Framed records, {@link SLOT_PACKED} bytes. */
-  readonly packed: Buffer
-}
 
 /** Files to read whole: paths as `directory NUL name NUL name NUL NUL directory NUL …`. */
 export interface ReadFilesTask {

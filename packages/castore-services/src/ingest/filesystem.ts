@@ -3,6 +3,7 @@ import { B3Digest, type DirectorySizes, type Node, SymlinkTarget } from '@neve/c
 import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
 import { engineOf } from '../blob/embedded.js'
 import type { BlobService } from '../blob-service.js'
+import { type Slot, SlotAllowance } from '../concurrency/slot-threads.js'
 import { embeddedPutter } from '../directory/embedded.js'
 import type { DirectoryPutter, DirectoryService } from '../directory-service.js'
 import { ContentStore } from './content-store.js'
@@ -13,7 +14,6 @@ import {
   type FileFailure,
   type FileResult,
   type ReadFilesResult,
-  type Slot,
 } from './file-tasks-protocol.js'
 import { FileWorkers } from './file-workers.js'
 import { displayPath, IngestPathError } from './filesystem-error.js'
@@ -89,6 +89,8 @@ export interface IngestServices {
   readonly directories: DirectoryService
 }
 
+/** Slots of one ingestion: enough to keep the threads busy while results wait for their turn. */
+const SLOTS_PER_THREAD = 3
 /** So many slots are left for large files while tasks wait for their turn. */
 const RESERVED_SLOTS = 2
 const MAX_QUEUE = 16
@@ -140,6 +142,7 @@ class Ingestion {
   readonly #engine: EmbeddedStore | undefined
   readonly #session: WriteSession | undefined
   readonly #workers: FileWorkers
+  readonly #slots: SlotAllowance
   readonly #content: ContentStore
   readonly #assembler: TreeAssembler
   readonly #records: FolderRecords | undefined
@@ -155,7 +158,8 @@ class Ingestion {
     this.#engine = engineOf(services.blobs)
     this.#session = this.#engine === undefined ? undefined : (options.session ?? this.#engine.write())
     this.#workers = options.workers ?? new FileWorkers(this.#engine)
-    this.#content = new ContentStore(services.blobs, this.#session, this.#workers)
+    this.#slots = new SlotAllowance(this.#workers, this.#workers.count * SLOTS_PER_THREAD)
+    this.#content = new ContentStore(services.blobs, this.#session, this.#slots)
     this.#directories = services.directories
     const records = this.#session !== undefined && options.fileCache !== false
     this.#records = records && this.#session !== undefined ? new FolderRecords(this.#session) : undefined
@@ -178,7 +182,7 @@ class Ingestion {
       this.#options.signal?.throwIfAborted()
       if (!here) {
         await this.#dispatch(batch)
-        while (queue.length < MAX_QUEUE && this.#workers.freeSlots > RESERVED_SLOTS) {
+        while (queue.length < MAX_QUEUE && this.#slots.free > RESERVED_SLOTS) {
           const next = take()
           if (next === undefined) break
           await this.#dispatch(next)
@@ -232,7 +236,7 @@ class Ingestion {
 
   async #dispatch(batch: Batch, skip = 0): Promise<void> {
     if (batch.files === 0 || (batch.result !== undefined && skip === 0)) return
-    batch.slot ??= await this.#workers.slot()
+    batch.slot ??= await this.#slots.take()
     const result = this.#workers.run({
       type: 'read',
       paths: batch.paths,
@@ -250,7 +254,7 @@ class Ingestion {
   }
 
   async #readHere(batch: Batch, skip: number): Promise<ReadFilesResult> {
-    batch.slot ??= await this.#workers.slot()
+    batch.slot ??= await this.#slots.take()
     return this.#workers.runHere({
       type: 'read',
       paths: batch.paths,
@@ -324,7 +328,13 @@ class Ingestion {
     if (step.folder.length > 0) sink?.entry(step.name)
     sink?.file(file.executable, file.size)
     if (file.large) {
-      const large = new LargeFile(childPath(step.folder, step.name), this.#workers, this.#content, sink)
+      const large = new LargeFile(
+        childPath(step.folder, step.name),
+        this.#workers,
+        this.#slots,
+        this.#content,
+        sink,
+      )
       return large
         .ingest(file, failed, () => this.#options.signal?.throwIfAborted())
         .then((result) => this.#fileDone(step, result))

@@ -1,13 +1,7 @@
 import type { BlobWriter } from '../blob-service.js'
+import type { Slot, SlotAllowance } from '../concurrency/slot-threads.js'
 import type { ContentStore } from './content-store.js'
-import type {
-  ChunkResult,
-  FileFailure,
-  FileResult,
-  PackResult,
-  ScanResult,
-  Slot,
-} from './file-tasks-protocol.js'
+import type { ChunkResult, FileFailure, FileResult, PackResult, ScanResult } from './file-tasks-protocol.js'
 import type { FileWorkers } from './file-workers.js'
 import type { TreeSink } from './filesystem.js'
 
@@ -20,13 +14,21 @@ let pins = 0
 export class LargeFile {
   readonly #path: Uint8Array
   readonly #workers: FileWorkers
+  readonly #slots: SlotAllowance
   readonly #content: ContentStore
   readonly #sink: TreeSink | undefined
   readonly #pin = pins++
 
-  constructor(path: Uint8Array, workers: FileWorkers, content: ContentStore, sink: TreeSink | undefined) {
+  constructor(
+    path: Uint8Array,
+    workers: FileWorkers,
+    slots: SlotAllowance,
+    content: ContentStore,
+    sink: TreeSink | undefined,
+  ) {
     this.#path = path
     this.#workers = workers
+    this.#slots = slots
     this.#content = content
     this.#sink = sink
   }
@@ -45,11 +47,11 @@ export class LargeFile {
     const chunks: ChunkResult[] = []
     let storing: Promise<void> = Promise.resolve()
     try {
-      let scan = this.#scan(await this.#workers.slot(), 0)
+      let scan = this.#scan(await this.#slots.take(), 0)
       for (let offset = 0; ; ) {
         const { slot, result } = await scan
         if (result.failure !== undefined) {
-          this.#workers.release(slot)
+          this.#slots.give(slot)
           throw failed(result.failure)
         }
         check()
@@ -64,7 +66,7 @@ export class LargeFile {
           this.#content.releaseWhenStored(slot)
         })()
         storing.catch(() => undefined)
-        if (result.end === undefined) scan = this.#scan(await this.#workers.slot(), offset)
+        if (result.end === undefined) scan = this.#scan(await this.#slots.take(), offset)
         this.#sink?.content(slot.raw.subarray(0, result.used))
         if (result.end === undefined) continue
         await storing

@@ -1,0 +1,67 @@
+import { blake3 } from '@neve/castore-model'
+import { type ContentReader, DamagedRecordError, type EmbeddedStore } from '@neve/embedded-store'
+import type { Slot, TaskRunner } from '../concurrency/slot-threads.js'
+
+/** Pieces of content to read into a slot, side by side. Each is stored as one record. */
+export interface ContentTask {
+  readonly slot: Slot
+  /** The digests, 32 bytes each. */
+  readonly digests: Uint8Array
+  /** The length that each should have, in bytes. */
+  readonly sizes: readonly number[]
+}
+
+/** Why a piece could not be read. */
+export interface ContentFailure {
+  /** Which piece. */
+  readonly index: number
+  readonly kind: 'missing' | 'wrong-size' | 'damaged' | 'failed'
+  readonly detail: string
+}
+
+/** All pieces are in the slot, verified; or the first that is not. */
+export interface ContentResult {
+  readonly failure: ContentFailure | undefined
+}
+
+/** Reads, expands and verifies content: in a thread, or where it was called for a few pieces. */
+export class ContentTasks implements TaskRunner<ContentTask, ContentResult> {
+  readonly #reader: ContentReader
+
+  constructor(engine: EmbeddedStore) {
+    this.#reader = engine.contentReader()
+  }
+
+  run({ slot, digests, sizes }: ContentTask): ContentResult {
+    let at = 0
+    for (let index = 0; index < sizes.length; index++) {
+      const size = sizes[index]!
+      const digest = digests.subarray(index * 32, index * 32 + 32)
+      const failure = this.#read(digest, slot.raw.subarray(at, at + size))
+      if (failure !== undefined) return { failure: { index, ...failure } }
+      at += size
+    }
+    return { failure: undefined }
+  }
+
+  close(): void {}
+
+  #read(digest: Uint8Array, out: Uint8Array): Omit<ContentFailure, 'index'> | undefined {
+    try {
+      const stored = this.#reader.peek(digest) ?? this.#reader.readSync(digest)
+      if (stored === undefined) return { kind: 'missing', detail: 'not stored' }
+      if (stored.rawLength !== out.length) {
+        return { kind: 'wrong-size', detail: `${stored.rawLength} bytes, expected ${out.length}` }
+      }
+      if (!this.#reader.expand(stored, out))
+        return { kind: 'damaged', detail: 'the stored frame does not expand' }
+      const hash = blake3.digest(out)
+      if (Buffer.compare(hash, digest) !== 0)
+        return { kind: 'damaged', detail: 'the content has another hash' }
+      return undefined
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error)
+      return { kind: error instanceof DamagedRecordError ? 'damaged' : 'failed', detail }
+    }
+  }
+}

@@ -1,0 +1,9 @@
+import { parentPort, workerData } from 'node:worker_threads'
+import { EmbeddedStore } from '@neve/embedded-store'
+import { serveTasks } from '../concurrency/slot-threads.js'
+import { ContentTasks } from './content-tasks.js'
+
+/** The thread that reads content of an embedded store. */
+const { storePath } = workerData as { readonly storePath: string }
+const engine = await EmbeddedStore.open(storePath, { readOnly: true, create: false })
+if (parentPort !== null) serveTasks(parentPort, new ContentTasks(engine))

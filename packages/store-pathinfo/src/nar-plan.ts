@@ -1,0 +1,140 @@
+import { B3Digest, type Directory, type FileNode, type Node } from '@neve/castore-model'
+import { type BlobService, DataLossError, type DirectoryService } from '@neve/castore-services'
+import { CONTENT_TASK_BYTES, CONTENT_TASK_PIECES } from '@neve/castore-services/blob/content-threads'
+import { decodeChunkList } from '@neve/castore-services/blob/embedded'
+import type { EmbeddedStore } from '@neve/embedded-store'
+import { StoreError } from './errors.js'
+
+/** One step of writing a NAR. A piece of content belongs to the file before it. */
+export type NarStep =
+  | { readonly kind: 'enter' }
+  | { readonly kind: 'entry'; readonly name: Uint8Array }
+  | { readonly kind: 'leave' }
+  | { readonly kind: 'symlink'; readonly target: Uint8Array }
+  | { readonly kind: 'file'; readonly node: FileNode }
+  | { readonly kind: 'piece'; readonly file: FileNode; readonly digest: B3Digest; readonly size: number }
+  | { readonly kind: 'file-end' }
+
+/** Steps whose content is read together. */
+export interface NarBatch {
+  readonly steps: readonly NarStep[]
+  readonly digests: Uint8Array
+  readonly sizes: readonly number[]
+}
+
+/** Where a plan is made from. */
+export interface NarPlanServices {
+  readonly blobs: BlobService
+  readonly directories: DirectoryService
+}
+
+const LEAVE: NarStep = { kind: 'leave' }
+const ENTER: NarStep = { kind: 'enter' }
+const FILE_END: NarStep = { kind: 'file-end' }
+/** Blobs up to this size are never cut (spec 02 section 8.1), in bytes. */
+const NEVER_CUT = 131072n
+
+/** Walks a node in the order of its NAR. Reads directories, and chunk lists where there are any, but no content. */
+export async function* planSteps(
+  services: NarPlanServices,
+  engine: EmbeddedStore | undefined,
+  root: Node,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<readonly NarStep[], void, undefined> {
+  const open: Iterator<Directory['entries'][number]>[] = []
+  let steps: NarStep[] = []
+  for (let next: Node | undefined = root; ; ) {
+    if (next === undefined) break
+    const node: Node = next
+    next = undefined
+    if (node.kind === 'symlink') {
+      steps.push({ kind: 'symlink', target: node.target.bytes })
+    } else if (node.kind === 'file') {
+      steps.push({ kind: 'file', node })
+      if (engine !== undefined) for (const piece of piecesOf(engine, node)) steps.push(piece)
+      steps.push(FILE_END)
+    } else {
+      if (steps.length > 0) yield steps
+      steps = []
+      signal?.throwIfAborted()
+      const directory = await services.directories.get(node.digest, { signal })
+      if (directory === undefined) {
+        throw new StoreError('directory-not-found', `directory ${node.digest} is not in the store`)
+      }
+      steps.push(ENTER)
+      open.push(directory.entries.values())
+    }
+    for (let directory = open.at(-1); directory !== undefined; directory = open.at(-1)) {
+      const entry = directory.next()
+      if (entry.done !== true) {
+        steps.push({ kind: 'entry', name: entry.value.name.bytes })
+        next = entry.value.node
+        break
+      }
+      steps.push(LEAVE)
+      open.pop()
+    }
+    if (steps.length > 4 * CONTENT_TASK_PIECES) {
+      yield steps
+      steps = []
+    }
+  }
+  if (steps.length > 0) yield steps
+}
+
+/** The stored pieces of a file. */
+function* piecesOf(engine: EmbeddedStore, file: FileNode): Iterable<NarStep> {
+  if (file.size === 0n && file.digest.equals(B3Digest.EMPTY)) return
+  const list = file.size <= NEVER_CUT ? undefined : engine.get('blobs', file.digest.bytes)
+  if (list === undefined) {
+    const size = file.size <= 4n * NEVER_CUT ? Number(file.size) : 0
+    yield { kind: 'piece', file, digest: file.digest, size }
+    return
+  }
+  const chunks = decodeChunkList(file.digest, list, `embedded:${engine.path}`)
+  const total = chunks.reduce((sum, chunk) => sum + chunk.size, 0n)
+  if (total !== file.size) throw wrongSize(file, total)
+  for (const chunk of chunks) yield { kind: 'piece', file, digest: chunk.digest, size: Number(chunk.size) }
+}
+
+/** Groups steps so that the content of each group fits one task. */
+export async function* planBatches(
+  source: AsyncIterable<readonly NarStep[]>,
+): AsyncGenerator<NarBatch, void, undefined> {
+  let steps: NarStep[] = []
+  let digests: Uint8Array[] = []
+  let sizes: number[] = []
+  let bytes = 0
+  const cut = (): NarBatch => {
+    const batch = { steps, digests: new Uint8Array(Buffer.concat(digests)), sizes }
+    steps = []
+    digests = []
+    sizes = []
+    bytes = 0
+    return batch
+  }
+  for await (const more of source) {
+    for (const step of more) {
+      steps.push(step)
+      if (step.kind !== 'piece') continue
+      digests.push(step.digest.bytes)
+      sizes.push(step.size)
+      bytes += step.size
+      if (bytes >= CONTENT_TASK_BYTES || sizes.length === CONTENT_TASK_PIECES) yield cut()
+    }
+    if (steps.length > 8 * CONTENT_TASK_PIECES) yield cut()
+  }
+  if (steps.length > 0) yield cut()
+}
+
+/** What is thrown when a blob has another length than its node says. */
+export function wrongSize(file: FileNode, actual: bigint): StoreError {
+  return new StoreError('wrong-size', `blob ${file.digest} has ${actual} bytes, its node says ${file.size}`)
+}
+
+/** What is thrown when a blob, or a chunk of one, is not there. */
+export function absent(file: FileNode, digest: B3Digest, backend: string): Error {
+  return digest.equals(file.digest)
+    ? new StoreError('blob-not-found', `blob ${file.digest} is not in the store`)
+    : new DataLossError(file.digest, backend, `chunk ${digest} of blob ${file.digest} is missing`)
+}
