@@ -24,7 +24,7 @@ export interface DirectoryServiceContractInit<S extends DirectoryService> extend
    * Makes a stored directory wrong, behind the service's back. Then reads of it must fail, and storing it again must
    * heal it. Default: these cases are left out.
    */
-  readonly damage?: ((service: S, digest: B3Digest) => Promise<void>) | undefined
+  readonly damage?: ((service: NoInfer<S>, digest: B3Digest) => Promise<void>) | undefined
 }
 
 /**

@@ -5,7 +5,7 @@ export interface ServiceFixture<S> {
   /** Makes a new, empty instance; called before each case. */
   create(): Promise<S> | S
   /** Lets go of an instance; called after each case. Default: the instance's `close`, if it has one. */
-  dispose?(service: S): Promise<void> | void
+  dispose?(service: NoInfer<S>): Promise<void> | void
 }
 
 /** Makes an instance for each case, and gives a function that returns the current one. */
