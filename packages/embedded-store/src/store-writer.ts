@@ -63,10 +63,12 @@ export class StoreWriter {
     this.#checkOpen()
     checkRun(run, records, this.#salt)
     this.#flushStaging()
-    const { offset, written } = this.#writer().append(run)
+    // The segment of this append: it may be full afterwards, and the next one another.
+    const segment = this.#writer()
+    const { offset, written } = segment.append(run)
     this.#batch.bytes += run.length
-    for (const record of records) {
-      this.#index(record.key, offset + record.offset, record.storedLength, record.rawLength)
+    for (const { key, offset: inRun, storedLength, rawLength } of records) {
+      this.#batch.addContent(key, encodeLocation(segment.id, offset + inRun, storedLength, rawLength))
     }
     return { batch: this.#appended(), written }
   }

@@ -263,6 +263,23 @@ describe('appendPacked', () => {
     expect(Buffer.from((await store.readContent(keyOf('after')))!).toString()).toBe('after')
   })
 
+  it('finds every record of runs that fill segments', async () => {
+    await using store = await EmbeddedStore.open(temporaryFolder(), { segmentSize: 100_000 })
+    const session = store.write()
+    const written: Uint8Array[] = []
+    for (let i = 0; i < 20; i++) {
+      const contents = [noise(9_000), noise(30_000), noise(1 + i)]
+      const { run, records } = pack(store, contents)
+      await session.appendPacked(run, records)
+      session.appendContent(keyOf(`between ${i}`), bytes(`between ${i}`))
+      written.push(...contents, bytes(`between ${i}`))
+    }
+    await session.commit()
+    for (const content of written) {
+      expect(Buffer.compare((await store.readContent(keyOf(content)))!, content)).toBe(0)
+    }
+  })
+
   it('refuses a run that is not what is said of it', async () => {
     await using store = await EmbeddedStore.open(temporaryFolder())
     const { run, records } = pack(store, [prose(1000), noise(10)])
