@@ -1,12 +1,9 @@
 import { closeSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { setTimeout as sleep } from 'node:timers/promises'
-import { EmbeddedStoreError, wrapError } from './errors.js'
+import { wrapError } from './errors.js'
 
 const OPERATION = { shared: 1, exclusive: 2 } as const
 const LOCK_NB = 4
-/** How often a lock that somebody else holds is asked for again, in milliseconds. */
-const RETRY = 10
 
 export type LockKind = keyof typeof OPERATION
 
@@ -41,45 +38,29 @@ export function tryLock(descriptor: number, kind: LockKind): boolean | undefined
  */
 export class StoreLock {
   readonly #descriptor: number
-  readonly #path: string
   #open = true
 
-  private constructor(descriptor: number, path: string) {
+  private constructor(descriptor: number) {
     this.#descriptor = descriptor
-    this.#path = path
   }
 
-  /**
-   * Takes the lock, asking again for up to `patience` milliseconds.
-   *
-   * @throws {@link EmbeddedStoreError} `busy`
-   */
-  static async take(path: string, kind: LockKind, patience: number): Promise<StoreLock> {
+  /** Takes the lock unless somebody holds one that excludes it. */
+  static tryTake(path: string, kind: LockKind): StoreLock | undefined {
     let descriptor: number
     try {
       descriptor = openSync(path, 'r')
     } catch (error) {
       throw wrapError(error, `lock ${path}`)
     }
-    const lock = new StoreLock(descriptor, path)
-    try {
-      await lock.become(kind, patience)
-    } catch (error) {
-      lock.release()
-      throw error
-    }
-    return lock
+    const lock = new StoreLock(descriptor)
+    if (lock.become(kind)) return lock
+    lock.release()
+    return undefined
   }
 
-  async become(kind: LockKind, patience: number): Promise<void> {
-    const until = Date.now() + patience
-    while (tryLock(this.#descriptor, kind) === false) {
-      if (Date.now() >= until) {
-        const other = kind === 'shared' ? 'is making its tables anew' : 'has it open'
-        throw new EmbeddedStoreError('busy', `the store of ${this.#path} is busy: another process ${other}`)
-      }
-      await sleep(RETRY)
-    }
+  /** @returns whether it is of that kind now; if not, it may be of none */
+  become(kind: LockKind): boolean {
+    return tryLock(this.#descriptor, kind) !== false
   }
 
   release(): void {

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readdirSync, renameSync, rmSync } from 'node:fs'
+import { closeSync, existsSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open as openLmdb, type RootDatabase } from 'lmdb'
 import { decodeEntry, type TableName } from './entry-record.js'
@@ -24,7 +24,8 @@ const TRANSACTION_BYTES = 32 * 1024 * 1024
 
 /** Whether the tables of a store are gone while segments are there. */
 export function tablesAreLost(layout: StoreLayout): boolean {
-  return !existsSync(join(layout.tables, 'data.mdb')) && segmentIds(layout).length > 0
+  const size = statSync(join(layout.tables, 'data.mdb'), { throwIfNoEntry: false })?.size ?? 0
+  return size === 0 && segmentIds(layout).length > 0
 }
 
 function segmentIds(layout: StoreLayout): number[] {

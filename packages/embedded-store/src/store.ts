@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { ContentReader } from './content-reader.js'
 import { checkEntry, type TableName } from './entry-record.js'
 import { DamagedRecordError, EmbeddedStoreError, keyHex } from './errors.js'
@@ -21,14 +22,42 @@ export interface EmbeddedStoreOptions {
   readonly segmentSize?: number
 }
 
-/** How long the lock of the store is waited for, in milliseconds: a rebuild of many GiB takes its time. */
-const PATIENCE = 60_000
 /** Offsets in a segment must fit in 32 bits, and the last record may start just before the end. */
 const MAX_SEGMENT_SIZE = 2 ** 31
 
 function checkSegmentSize(size: number | undefined): void {
   if (size === undefined || (Number.isSafeInteger(size) && size > 0 && size <= MAX_SEGMENT_SIZE)) return
   throw new EmbeddedStoreError('invalid-input', `segmentSize must be 1 to ${MAX_SEGMENT_SIZE}, it is ${size}`)
+}
+
+/** How long the lock of the store is waited for, in milliseconds: a rebuild of many GiB takes its time. */
+const PATIENCE = 60_000
+const RETRY = 10
+
+function busy(layout: StoreLayout, reason: string): EmbeddedStoreError {
+  return new EmbeddedStoreError('busy', `the store at ${layout.root} is busy: ${reason}`)
+}
+
+/** Takes the shared lock of a store; where its tables are lost, whoever gets the exclusive lock makes them first. */
+async function lockWithTables(layout: StoreLayout, salt: number, readOnly: boolean): Promise<StoreLock> {
+  const lost = (): boolean => !readOnly && tablesAreLost(layout)
+  for (const until = Date.now() + PATIENCE; Date.now() < until; await sleep(RETRY)) {
+    const lock = StoreLock.tryTake(layout.formatFile, lost() ? 'exclusive' : 'shared')
+    if (lock === undefined) continue
+    try {
+      if (!lost()) {
+        if (lock.become('shared')) return lock
+      } else if (lock.become('exclusive')) {
+        await rebuildTables(layout, salt)
+        if (lock.become('shared')) return lock
+      }
+    } catch (error) {
+      lock.release()
+      throw error
+    }
+    lock.release()
+  }
+  throw busy(layout, 'somebody is making its tables anew, or has it open without them')
 }
 
 /**
@@ -79,14 +108,8 @@ export class EmbeddedStore implements AsyncDisposable {
     const readOnly = options.readOnly === true
     const layout = layoutOf(path)
     const salt = openFormat(layout, options.create ?? !readOnly)
-    const lock = await StoreLock.take(layout.formatFile, 'shared', PATIENCE)
+    const lock = await lockWithTables(layout, salt, readOnly)
     try {
-      if (!readOnly && tablesAreLost(layout)) {
-        await lock.become('exclusive', PATIENCE)
-        // Somebody else may have done it by now.
-        if (tablesAreLost(layout)) await rebuildTables(layout, salt)
-        await lock.become('shared', PATIENCE)
-      }
       const isNew = !readOnly && !existsSync(layout.tables)
       const tables = new Tables(layout.tables, readOnly)
       if (isNew) syncFolder(layout.root)
@@ -107,7 +130,8 @@ export class EmbeddedStore implements AsyncDisposable {
   static async rebuild(path: string): Promise<RebuildReport> {
     const layout = layoutOf(path)
     const salt = openFormat(layout, false)
-    const lock = await StoreLock.take(layout.formatFile, 'exclusive', 0)
+    const lock = StoreLock.tryTake(layout.formatFile, 'exclusive')
+    if (lock === undefined) throw busy(layout, 'somebody has it open')
     try {
       return await rebuildTables(layout, salt)
     } finally {

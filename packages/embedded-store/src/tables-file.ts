@@ -10,6 +10,7 @@ import {
   openSync,
   readSync,
   rmSync,
+  statfsSync,
   writeFileSync,
 } from 'node:fs'
 import { join } from 'node:path'
@@ -23,6 +24,9 @@ import { readU32 } from './record.js'
 
 /** Room for LMDB's table of readers, allocated for good: it is mapped, and a full disk under a map kills the process. */
 const LOCK_FILE = 128 * 1024
+
+/** What must be free for a new LMDB file with its empty tables, in bytes. */
+const NEW_DATA_FILE = 256 * 1024
 
 const META = {
   length: 168,
@@ -39,6 +43,12 @@ const P_META = 0x08
 const MAGIC = 0xbeefc0de
 const DATA_VERSION = 2
 const ATTEMPTS = 3
+
+/** How much this process may still write to the file system of a folder, in bytes. */
+export function freeBytes(path: string): number {
+  const { bavail, bfree, bsize } = statfsSync(path)
+  return (process.geteuid?.() === 0 ? bfree : bavail) * bsize
+}
 
 /** Makes the folder of the tables and its lock file, where they are missing. */
 export function prepareTables(path: string): void {
@@ -62,6 +72,9 @@ export function prepareTables(path: string): void {
     }
     const data = join(path, 'data.mdb')
     if (existsSync(data)) accessSync(data, constants.R_OK | constants.W_OK)
+    else if (freeBytes(path) < NEW_DATA_FILE) {
+      throw new EmbeddedStoreError('no-space', `no space left for new tables at ${path}`)
+    }
   } catch (error) {
     throw wrapError(error, `write the tables at ${path}`)
   }

@@ -1,4 +1,3 @@
-import { statfsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { TABLES, type TableName } from './entry-record.js'
@@ -12,7 +11,7 @@ import {
   segmentKey,
   segmentOfKey,
 } from './table-values.js'
-import { checkDataFile, prepareReading, prepareTables } from './tables-file.js'
+import { checkDataFile, freeBytes, prepareReading, prepareTables } from './tables-file.js'
 
 /** What one commit publishes. */
 export interface TablesChange {
@@ -59,6 +58,8 @@ export class Tables {
         readOnly: unwritable,
         // With overlapping syncs a commit shows itself before it is on disk, and stays even if it never gets there.
         overlappingSync: false,
+        // Batching by event turn makes promises of its own that nobody can catch when a commit fails.
+        eventTurnBatching: false,
       })
       this.#index = this.#table('content', !readOnly)
       this.#segments = this.#table('segments', !readOnly)
@@ -212,7 +213,7 @@ export class Tables {
     this.#checkOpen()
     if (this.#failure !== undefined) throw this.#failure
     const needed = COMMIT_GROWTH + entries * ENTRY_GROWTH + 2 * valueBytes
-    const free = this.#freeBytes()
+    const free = freeBytes(this.#path)
     if (free < needed) {
       throw new EmbeddedStoreError(
         'no-space',
@@ -221,14 +222,9 @@ export class Tables {
     }
   }
 
-  #freeBytes(): number {
-    const { bavail, bfree, bsize } = statfsSync(this.#path)
-    return (process.geteuid?.() === 0 ? bfree : bavail) * bsize
-  }
-
   #failed(error: unknown): EmbeddedStoreError {
     const wrapped = wrapError(error, `write the tables at ${this.#path}`)
-    const full = wrapped.code === 'io' && this.#freeBytes() < COMMIT_GROWTH
+    const full = wrapped.code === 'io' && freeBytes(this.#path) < COMMIT_GROWTH
     const result = full ? new EmbeddedStoreError('no-space', wrapped.message, { cause: error }) : wrapped
     try {
       // An environment that failed for good refuses even this, and would leave later commits waiting for ever.

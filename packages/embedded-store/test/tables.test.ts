@@ -1,0 +1,91 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { EmbeddedStore } from '@neve/embedded-store'
+import { describe, expect, it } from 'vitest'
+import { Tables } from '../src/tables.js'
+import { bytes, keyOf, noise, temporaryFolder, writeAll } from './support.js'
+
+describe('the LMDB environment', () => {
+  it('takes more than the map it was opened with', async () => {
+    const tables = new Tables(join(temporaryFolder(), 'tables'), false, 1024 * 1024)
+    const value = noise(1000)
+    for (let round = 0; round < 10; round++) {
+      const entries = Array.from(
+        { length: 2000 },
+        (_, i) => ['files', keyOf(`${round} ${i}`), value] as const,
+      )
+      await tables.publish({ content: [], entries, segments: new Map() })
+      expect(tables.count('files')).toBe(2000 * (round + 1))
+    }
+    expect(Buffer.compare(tables.get('files', keyOf('0 0'))!, value)).toBe(0)
+    await tables.close()
+    await tables.close()
+  })
+
+  it('gives each number of a segment once, to processes and stores alike', async () => {
+    const path = join(temporaryFolder(), 'tables')
+    const [one, two] = [new Tables(path, false), new Tables(path, false)]
+    const ids = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? one : two).allocateSegment(1))
+    expect(ids).toEqual(Array.from({ length: 20 }, (_, i) => i + 1))
+    expect(one.allocateSegment(100)).toBe(100)
+    two.refresh()
+    expect(two.segmentState(100)).toEqual({ committed: 0, sealed: false })
+    await one.close()
+    await two.close()
+  })
+
+  it('publishes all of a commit or nothing, also to readers in between', async () => {
+    const path = join(temporaryFolder(), 'tables')
+    const [writer, reader] = [new Tables(path, false), new Tables(path, true)]
+    let running = true
+    const looking = (async () => {
+      while (running) {
+        const values = new Set([...reader.entries('files')].map(([, value]) => Buffer.from(value).toString()))
+        expect(values.size).toBeLessThanOrEqual(1)
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    })()
+    for (let round = 0; round < 20; round++) {
+      const entries = Array.from(
+        { length: 300 },
+        (_, i) => ['files', keyOf(`${i}`), bytes(`round ${round}`)] as const,
+      )
+      await writer.publish({ content: [], entries, segments: new Map() })
+    }
+    running = false
+    await looking
+    await reader.close()
+    await writer.close()
+  })
+})
+
+describe('permissions', () => {
+  const script = `
+    import { EmbeddedStore } from '@neve/embedded-store'
+    try {
+      await (await EmbeddedStore.open(process.argv[1], { readOnly: process.argv[2] === 'read' })).close()
+      console.log('opened')
+    } catch (error) {
+      console.log(error.code)
+    }`
+  const openAsNobody = (folder: string, how: 'read' | 'write'): string => {
+    const node = process.execPath
+    const cwd = fileURLToPath(new URL('..', import.meta.url))
+    const args = ['--input-type=module', '-e', script, folder, how]
+    const child = spawnSync(node, args, { cwd, uid: 65534, gid: 65534, encoding: 'utf8' })
+    return child.stdout.trim() || `${child.signal} ${child.stderr}`
+  }
+
+  it('a store that may not be written is refused with no-permission, not with a crash', async (context) => {
+    const mayBeSomebodyElse = process.geteuid?.() === 0 && openAsNobody('/nonexistent/store', 'read') !== ''
+    if (!mayBeSomebodyElse) context.skip('only root can become somebody else')
+    const folder = temporaryFolder()
+    chmodSync(folder, 0o755)
+    await using store = await EmbeddedStore.open(folder)
+    await writeAll(store, [bytes('content')])
+    expect(openAsNobody(folder, 'write')).toBe('no-permission')
+    expect(openAsNobody(folder, 'read')).toBe('no-permission')
+  })
+})
