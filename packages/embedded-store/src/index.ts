@@ -3,7 +3,7 @@
  *
  * @packageDocumentation
  */
-export { ContentReader, type StoredContent } from './content-reader.js'
+export { ContentReader, type ContentReaderOptions, type StoredContent } from './content-reader.js'
 export { MAX_TABLE_KEY, type TableName } from './entry-record.js'
 export { DamagedRecordError, EmbeddedStoreError, type EmbeddedStoreErrorCode } from './errors.js'
 export { FORMAT_VERSION } from './format.js'

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { ContentReader } from './content-reader.js'
+import { ContentReader, type ContentReaderOptions } from './content-reader.js'
 import { checkEntry, type TableName } from './entry-record.js'
 import { DamagedRecordError, EmbeddedStoreError, keyHex } from './errors.js'
 import { StoreLock } from './file-lock.js'
@@ -172,9 +172,9 @@ export class EmbeddedStore implements AsyncDisposable {
   }
 
   /** A reader for a walk through content, in the order in which it was written if possible. */
-  contentReader(): ContentReader {
+  contentReader(options?: ContentReaderOptions): ContentReader {
     this.#checkOpen()
-    return new ContentReader(this.#tables, this.#files, this.salt)
+    return new ContentReader(this.#tables, this.#files, this.salt, options)
   }
 
   /** An entry of a table, or undefined. The array belongs to the caller. */

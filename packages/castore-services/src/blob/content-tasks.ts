@@ -26,10 +26,13 @@ export interface ContentResult {
 
 /** Reads, expands and verifies content: in a thread, or where it was called for a few pieces. */
 export class ContentTasks implements TaskRunner<ContentTask, ContentResult> {
+  readonly #engine: EmbeddedStore
   readonly #reader: ContentReader
 
   constructor(engine: EmbeddedStore) {
-    this.#reader = engine.contentReader()
+    this.#engine = engine
+    // Every piece is compared with its digest.
+    this.#reader = engine.contentReader({ checksums: false })
   }
 
   run({ slot, digests, sizes }: ContentTask): ContentResult {
@@ -47,14 +50,23 @@ export class ContentTasks implements TaskRunner<ContentTask, ContentResult> {
   close(): void {}
 
   #read(digest: Uint8Array, out: Uint8Array): Omit<ContentFailure, 'index'> | undefined {
+    const failure = this.#readFrom(this.#reader, digest, out)
+    // Another process may have written damaged content again, somewhere else.
+    return failure?.kind === 'damaged' ? this.#readFrom(this.#engine.contentReader(), digest, out) : failure
+  }
+
+  #readFrom(
+    reader: ContentReader,
+    digest: Uint8Array,
+    out: Uint8Array,
+  ): Omit<ContentFailure, 'index'> | undefined {
     try {
-      const stored = this.#reader.peek(digest) ?? this.#reader.readSync(digest)
+      const stored = reader.peek(digest) ?? reader.readSync(digest)
       if (stored === undefined) return { kind: 'missing', detail: 'not stored' }
       if (stored.rawLength !== out.length) {
         return { kind: 'wrong-size', detail: `${stored.rawLength} bytes, expected ${out.length}` }
       }
-      if (!this.#reader.expand(stored, out))
-        return { kind: 'damaged', detail: 'the stored frame does not expand' }
+      if (!reader.expand(stored, out)) return { kind: 'damaged', detail: 'the stored frame does not expand' }
       const hash = blake3.digest(out)
       if (Buffer.compare(hash, digest) !== 0)
         return { kind: 'damaged', detail: 'the content has another hash' }
