@@ -50,8 +50,12 @@ export function freeBytes(path: string): number {
   return (process.geteuid?.() === 0 ? bfree : bavail) * bsize
 }
 
-/** Makes the folder of the tables and its lock file, where they are missing. */
-export function prepareTables(path: string): void {
+/**
+ * Makes the folder of the tables and its lock file, where they are missing.
+ *
+ * @returns true: this process may write them
+ */
+export function prepareTables(path: string): true {
   try {
     mkdirSync(path, { recursive: true })
     accessSync(path, constants.R_OK | constants.W_OK | constants.X_OK)
@@ -75,6 +79,7 @@ export function prepareTables(path: string): void {
     else if (freeBytes(path) < NEW_DATA_FILE) {
       throw new EmbeddedStoreError('no-space', `no space left for new tables at ${path}`)
     }
+    return true
   } catch (error) {
     throw wrapError(error, `write the tables at ${path}`)
   }
@@ -83,7 +88,7 @@ export function prepareTables(path: string): void {
 /**
  * Finds out whether tables can be opened for reading, and in which way.
  *
- * @returns whether they are on a file system that cannot be written
+ * @returns whether this process could also write them
  */
 export function prepareReading(path: string): boolean {
   const data = join(path, 'data.mdb')
@@ -92,13 +97,26 @@ export function prepareReading(path: string): boolean {
   }
   try {
     accessSync(data, constants.R_OK)
-    // Readers take a slot in the lock file.
-    accessSync(existsSync(join(path, 'lock.mdb')) ? join(path, 'lock.mdb') : path, constants.W_OK)
+    // Readers take a slot in the lock file, unless nobody can write here.
+    const lock = join(path, 'lock.mdb')
+    if (!isReadOnlyFileSystem(path)) accessSync(existsSync(lock) ? lock : path, constants.W_OK)
+  } catch (error) {
+    throw wrapError(error, `read the tables at ${path}`)
+  }
+  try {
     accessSync(data, constants.W_OK)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function isReadOnlyFileSystem(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK)
     return false
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'EROFS') return true
-    throw wrapError(error, `read the tables at ${path}`)
+    return error instanceof Error && 'code' in error && error.code === 'EROFS'
   }
 }
 

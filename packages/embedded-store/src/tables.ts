@@ -41,8 +41,7 @@ export class Tables {
 
   constructor(path: string, readOnly: boolean, mapSize = MAP_SIZE) {
     this.#path = path
-    const unwritable = readOnly ? prepareReading(path) : false
-    if (!readOnly) prepareTables(path)
+    const writable = readOnly ? prepareReading(path) : prepareTables(path)
     checkDataFile(path)
     try {
       this.#root = open<Buffer, Uint8Array>({
@@ -55,7 +54,7 @@ export class Tables {
         mapSize,
         noMemInit: true,
         // All who open an environment in one process share it: a reader must not keep the others from writing.
-        readOnly: unwritable,
+        readOnly: !writable,
         // With overlapping syncs a commit shows itself before it is on disk, and stays even if it never gets there.
         overlappingSync: false,
         // Batching by event turn makes promises of its own that nobody can catch when a commit fails.

@@ -3,7 +3,7 @@ import { chmodSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { EmbeddedStore } from '@neve/embedded-store'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { Tables } from '../src/tables.js'
 import { bytes, keyOf, noise, temporaryFolder, writeAll } from './support.js'
 
@@ -87,5 +87,35 @@ describe('permissions', () => {
     await writeAll(store, [bytes('content')])
     expect(openAsNobody(folder, 'write')).toBe('no-permission')
     expect(openAsNobody(folder, 'read')).toBe('no-permission')
+  })
+  it('a store whose lock file alone may be written can be read', async (context) => {
+    if (process.geteuid?.() !== 0) context.skip('only root can become somebody else')
+    const folder = temporaryFolder()
+    chmodSync(folder, 0o755)
+    await using store = await EmbeddedStore.open(folder)
+    await writeAll(store, [bytes('content')])
+    chmodSync(join(folder, 'tables/lock.mdb'), 0o666)
+    chmodSync(join(folder, 'tables/data.mdb'), 0o644)
+    expect(openAsNobody(folder, 'read')).toBe('opened')
+    expect(openAsNobody(folder, 'write')).toBe('no-permission')
+  })
+
+  it('a store on a file system that is mounted read-only can be read', async (context) => {
+    const disk = temporaryFolder()
+    const mount = (...args: string[]): boolean => spawnSync('mount', args).status === 0
+    if (!mount('-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk)) {
+      if (process.env['NEVE_TEST_REQUIRE'] === 'all') throw new Error('cannot mount a tmpfs')
+      context.skip('cannot mount a tmpfs')
+    }
+    onTestFinished(() => {
+      spawnSync('umount', ['-l', disk])
+    })
+    {
+      await using store = await EmbeddedStore.open(join(disk, 'store'))
+      await writeAll(store, [bytes('content')])
+    }
+    expect(mount('-o', 'remount,ro', disk)).toBe(true)
+    await using store = await EmbeddedStore.open(join(disk, 'store'), { readOnly: true })
+    expect(Buffer.from((await store.readContent(keyOf('content')))!).toString()).toBe('content')
   })
 })
