@@ -5,9 +5,9 @@ import ts from 'typescript'
 import { runProcess } from './run-process.js'
 import { ROOT } from './workspace.js'
 
-/** The first block of TypeScript in a text of Markdown, without its fences. */
-export function firstExample(markdown: string): string | undefined {
-  return /^```ts\n(.*?)^```$/ms.exec(markdown)?.[1]
+/** The blocks of TypeScript in a text of Markdown, without their fences. */
+export function examplesIn(markdown: string): readonly string[] {
+  return [...markdown.matchAll(/^```ts\n(.*?)^```$/gms)].map(([, code]) => code!)
 }
 
 /** Which line of a text of Markdown opens its first block of TypeScript, from 1. */
@@ -80,6 +80,6 @@ export async function runExample({ folder, code }: Example): Promise<{ code: num
 
 /** The folder of a README, relative to the root, from which its example is resolved. */
 export function folderOf(readme: string): string {
-  // The root can import none of the packages; the command's package has all of them below it.
-  return readme === 'README.md' ? 'packages/cli' : dirname(readme)
+  // The root can import none of the packages; this one has the others below it.
+  return readme === 'README.md' ? 'packages/store-pathinfo' : dirname(readme)
 }
