@@ -136,8 +136,14 @@ export class EmbeddedBlobService implements BlobService {
       chunks,
       backend: this.#backend,
       // One reader cannot serve two reads at once; it pays only where chunks are read in order.
-      fetch: (chunk) => readVerified(this.engine.contentReader(), chunk.digest, this.#backend),
+      fetch: (chunk) =>
+        readVerified(
+          this.#guard(chunk.digest, () => this.engine.contentReader()),
+          chunk.digest,
+          this.#backend,
+        ),
       verifyChunks: false,
+      verifyWhole: false,
     })
   }
 

@@ -10,8 +10,8 @@ import {
 } from 'node:fs'
 import { B3Digest, type Blake3Hasher, blake3 } from '@neve/castore-model'
 import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
-import { packedBound, packRecord, RECORD_HEADER, RecordKind } from '@neve/embedded-store/record'
 import { Cutter } from '@neve/fastcdc'
+import type { TaskRunner } from '../concurrency/slot-threads.js'
 import { type CachedFolder, decodeFolder, folderKey, settlingTime } from './file-cache.js'
 import { FileResultsWriter } from './file-results.js'
 import {
@@ -29,10 +29,13 @@ import {
   type Task,
   type TaskResult,
 } from './file-tasks-protocol.js'
+import { wrongType } from './file-type.js'
+import { foldersOf } from './folder-paths.js'
+import { Packer, type PackerContext } from './packer.js'
 
 const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
-const SLASH = 0x2f
 const EMPTY = B3Digest.EMPTY.bytes
+const NO_CHUNKS: readonly ChunkResult[] = []
 
 interface Scan {
   readonly descriptor: number
@@ -44,7 +47,7 @@ interface Scan {
  * The work on files: reading, hashing, cutting and framing. Synchronous throughout, so that it can run in a worker
  * thread, or where it was called for a tree that is not worth a thread.
  */
-export class FileTasks {
+export class FileTasks implements PackerContext, TaskRunner<Task, TaskResult> {
   readonly #engine: EmbeddedStore | undefined
   readonly #cutter = new Cutter()
   readonly #scans = new Map<string, Scan>()
@@ -260,88 +263,6 @@ export class FileTasks {
   }
 }
 
-/** Frames the chunks of one task into its slot. */
-class Packer {
-  readonly #out: Uint8Array
-  readonly #tasks: FileTasks
-  #used = 0
-
-  constructor(out: Uint8Array, tasks: FileTasks) {
-    this.#out = out
-    this.#tasks = tasks
-  }
-
-  /** Whether a file of this size surely has room. */
-  fits(size: number): boolean {
-    const chunks = Math.ceil(size / this.#tasks.minimumChunk) + 1
-    return this.#used + packedBound(size) + chunks * packedBound(0) <= this.#out.length
-  }
-
-  file(digest: Uint8Array, content: Uint8Array): ChunkResult[] {
-    if (content.length <= this.#tasks.minimumChunk) return [this.chunk(digest, content)]
-    const lengths = this.#tasks.cut(content)
-    if (lengths.length === 1) return [this.chunk(digest, content)]
-    let at = 0
-    return lengths.map((length) => {
-      const chunk = content.subarray(at, at + length)
-      at += length
-      return this.chunk(blake3.digest(chunk), chunk)
-    })
-  }
-
-  chunk(digest: Uint8Array, content: Uint8Array): ChunkResult {
-    if (this.#tasks.isStored(digest))
-      return { digest, size: content.length, recordOffset: -1, storedLength: 0 }
-    const at = this.#used
-    const length = packRecord(this.#out, at, RecordKind.content, digest, content, this.#tasks.salt)
-    this.#used = at + length
-    return { digest, size: content.length, recordOffset: at, storedLength: length - RECORD_HEADER }
-  }
-}
-
-const NO_CHUNKS: readonly ChunkResult[] = []
-const PATH_ROOM = 4096 + 256
-
-/** The files of one folder. */
-class FolderPaths {
-  /** The folder's path with a slash at its end; empty where the names are whole paths. */
-  readonly path: Buffer
-  readonly names: readonly Buffer[]
-  readonly #room: Buffer
-
-  constructor(path: Buffer, names: readonly Buffer[]) {
-    const slash = path.length > 0 && path[path.length - 1] !== SLASH
-    this.path = slash ? Buffer.concat([path, Buffer.from('/')]) : path
-    this.names = names
-    this.#room = Buffer.alloc(Math.max(PATH_ROOM, this.path.length + 256))
-    this.#room.set(this.path)
-  }
-
-  /** A file's path, valid until the next call. */
-  child(name: Buffer): Buffer {
-    if (this.path.length === 0) return name
-    this.#room.set(name, this.path.length)
-    return this.#room.subarray(0, this.path.length + name.length)
-  }
-}
-
-function* foldersOf(paths: Uint8Array): Iterable<FolderPaths> {
-  const bytes = Buffer.from(paths.buffer, paths.byteOffset, paths.byteLength)
-  for (let at = 0; at < bytes.length; ) {
-    let end = bytes.indexOf(0, at)
-    const path = bytes.subarray(at, end)
-    at = end + 1
-    const names: Buffer[] = []
-    while (bytes[at] !== 0) {
-      end = bytes.indexOf(0, at)
-      names.push(bytes.subarray(at, end))
-      at = end + 1
-    }
-    at++
-    yield new FolderPaths(path, names)
-  }
-}
-
 function readUpTo(
   descriptor: number,
   out: Uint8Array,
@@ -368,22 +289,6 @@ function readUpTo(
 
 function changed(path: Uint8Array, expected: number, actual: number): FileFailure {
   return { kind: 'changed', path: new Uint8Array(path), message: `expected ${expected} bytes, got ${actual}` }
-}
-
-/** What a file is that cannot be stored, in words. */
-export function wrongType(path: Uint8Array, stat: Stats): FileFailure {
-  const type = stat.isFIFO()
-    ? 'a FIFO'
-    : stat.isSocket()
-      ? 'a socket'
-      : stat.isCharacterDevice()
-        ? 'a character device'
-        : stat.isBlockDevice()
-          ? 'a block device'
-          : stat.isDirectory()
-            ? 'a directory'
-            : 'of an unknown type'
-  return { kind: 'type', path: new Uint8Array(path), message: type }
 }
 
 function messageOf(error: unknown): string {

@@ -1,5 +1,5 @@
 import { type Dirent, lstatSync, readdirSync, readlinkSync, type Stats } from 'node:fs'
-import { wrongType } from './file-tasks.js'
+import { wrongType } from './file-type.js'
 import { displayPath, IngestPathError } from './filesystem-error.js'
 
 /**

@@ -1,0 +1,51 @@
+import { blake3 } from '@neve/castore-model'
+import { packedBound, packRecord, RECORD_HEADER, RecordKind } from '@neve/embedded-store/record'
+import type { ChunkResult } from './file-tasks-protocol.js'
+
+/** What a packer asks of the store that it packs for. */
+export interface PackerContext {
+  /** Files up to this length are one chunk, in bytes. */
+  readonly minimumChunk: number
+  readonly salt: number
+  cut(content: Uint8Array): number[]
+  isStored(digest: Uint8Array): boolean
+}
+
+/** Frames the chunks of one task into its slot. */
+export class Packer {
+  readonly #out: Uint8Array
+  readonly #tasks: PackerContext
+  #used = 0
+
+  constructor(out: Uint8Array, tasks: PackerContext) {
+    this.#out = out
+    this.#tasks = tasks
+  }
+
+  /** Whether a file of this size surely has room. */
+  fits(size: number): boolean {
+    const chunks = Math.ceil(size / this.#tasks.minimumChunk) + 1
+    return this.#used + packedBound(size) + chunks * packedBound(0) <= this.#out.length
+  }
+
+  file(digest: Uint8Array, content: Uint8Array): ChunkResult[] {
+    if (content.length <= this.#tasks.minimumChunk) return [this.chunk(digest, content)]
+    const lengths = this.#tasks.cut(content)
+    if (lengths.length === 1) return [this.chunk(digest, content)]
+    let at = 0
+    return lengths.map((length) => {
+      const chunk = content.subarray(at, at + length)
+      at += length
+      return this.chunk(blake3.digest(chunk), chunk)
+    })
+  }
+
+  chunk(digest: Uint8Array, content: Uint8Array): ChunkResult {
+    if (this.#tasks.isStored(digest))
+      return { digest, size: content.length, recordOffset: -1, storedLength: 0 }
+    const at = this.#used
+    const length = packRecord(this.#out, at, RecordKind.content, digest, content, this.#tasks.salt)
+    this.#used = at + length
+    return { digest, size: content.length, recordOffset: at, storedLength: length - RECORD_HEADER }
+  }
+}
