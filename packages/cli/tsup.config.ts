@@ -1,7 +1,10 @@
 import { defineConfig } from 'tsup'
 import { base } from '../../tsup.base.js'
+import manifest from './package.json' with { type: 'json' }
 
 export default defineConfig({
   ...base,
-  entry: { index: 'src/index.ts' },
+  dts: { entry: { index: 'src/index.ts' } },
+  entry: { index: 'src/index.ts', neve: 'src/neve.ts', 'scan-worker': 'src/progress/scan-worker.ts' },
+  define: { NEVE_VERSION: JSON.stringify(manifest.version) },
 })

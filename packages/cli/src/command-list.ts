@@ -1,0 +1,48 @@
+import type { Command } from 'commander'
+import type { Context } from './context.js'
+
+/** A command that is loaded when it is used. */
+export interface CommandEntry {
+  readonly name: string
+  readonly summary: string
+  readonly load: () => Promise<(context: Context) => Command>
+}
+
+/** All commands, in the order in which help lists them. One file each, in `commands/`. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: 'import',
+    summary: 'store files and directories, and print their store paths',
+    load: async () => (await import('./commands/import.js')).importCommand,
+  },
+  {
+    name: 'ls',
+    summary: 'list a directory of the store',
+    load: async () => (await import('./commands/ls.js')).lsCommand,
+  },
+  {
+    name: 'cat',
+    summary: 'print files of the store',
+    load: async () => (await import('./commands/cat.js')).catCommand,
+  },
+  {
+    name: 'stat',
+    summary: 'tell what the store knows of something: digest, sizes, chunks, what is shared',
+    load: async () => (await import('./commands/stat.js')).statCommand,
+  },
+  {
+    name: 'nar',
+    summary: 'write something as a NAR archive',
+    load: async () => (await import('./commands/nar.js')).narCommand,
+  },
+  {
+    name: 'export',
+    summary: 'write a file or tree of the store back to disk',
+    load: async () => (await import('./commands/export.js')).exportCommand,
+  },
+  {
+    name: 'completion',
+    summary: 'print a completion script for a shell',
+    load: async () => (await import('./commands/completion.js')).completionCommand,
+  },
+]

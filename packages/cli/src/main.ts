@@ -1,0 +1,42 @@
+import { losslessArguments } from './arguments.js'
+import type { Io } from './io.js'
+import { FdOutput } from './output/fd-output.js'
+import { run } from './run.js'
+
+/** What a shell reports for a program that was stopped by Ctrl-C, by `kill`. */
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const
+
+/** What progress bars take away from a terminal: the cursor, and the wrapping of lines. */
+const SHOW_CURSOR = '\x1b[?25h\x1b[?7h'
+
+/** Runs the command line of this process, and ends the process. */
+export async function main(): Promise<never> {
+  const controller = new AbortController()
+  let stopped: number | undefined
+  for (const [name, exitCode] of Object.entries(SIGNALS)) {
+    process.on(name, () => {
+      // Whoever asks twice does not want to wait for anything to be cleared up.
+      if (stopped !== undefined) {
+        if (process.stderr.isTTY) process.stderr.write(SHOW_CURSOR)
+        process.exit(exitCode)
+      }
+      stopped = exitCode
+      controller.abort(new Error('interrupted'))
+    })
+  }
+  // Messages for nobody are no reason to fail.
+  process.stderr.on('error', () => {})
+  const { signal } = controller
+  const io: Io = {
+    stdout: new FdOutput(1, 'standard output', { isTerminal: process.stdout.isTTY === true, signal }),
+    stderr: {
+      isTerminal: process.stderr.isTTY === true,
+      stream: process.stderr,
+      write: (text) => void process.stderr.write(text),
+    },
+    signal,
+    debug: !['', '0', undefined].includes(process.env['NEVE_DEBUG']),
+  }
+  const exitCode = await run(losslessArguments(process.argv.slice(2)), io)
+  process.exit(stopped ?? exitCode)
+}

@@ -1,0 +1,95 @@
+import { Command } from 'commander'
+import { COMMANDS } from './command-list.js'
+import type { Context } from './context.js'
+import { oneLine } from './messages.js'
+import { version } from './version.js'
+
+const EXAMPLES = `
+An ADDRESS is a store path or a digest (blake3-…), each with or without /sub/path behind it.
+
+Examples:
+  $ neve import ./result
+  /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
+  $ neve ls -l /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result/bin
+  $ neve nar /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result -o result.nar
+
+Environment:
+  NEVE_STORE            the store, where --store is not given. Without both it is /var/lib/neve for root, else
+                        $XDG_STATE_HOME/neve (~/.local/state/neve)
+  NEVE_DIRECTORY_SIZES  once or twice, where --directory-sizes is not given
+  NEVE_DEBUG            1 shows stack traces
+
+Exit status: 0; 1 when something failed; 2 for a mistake in the command line; 130 when interrupted.
+`
+
+/** The program with its options, and of the commands only the one that is asked for. */
+export async function buildProgram(context: Context, argv: readonly string[]): Promise<Command> {
+  const program = emptyProgram()
+    .description('A content-addressed store for the Nix world.')
+    .usage('[options] COMMAND ...')
+    .helpCommand(false)
+    .addHelpText('after', EXAMPLES)
+  adjust(program, context)
+  const wanted = commandName(argv)
+  for (const { name, summary, load } of COMMANDS) {
+    const command =
+      name === wanted
+        ? (await load())(context)
+        : new Command(name).allowUnknownOption().allowExcessArguments()
+    program.addCommand(adjust(command.summary(summary), context))
+  }
+  return program
+}
+
+/** The program with all commands whole, for what has to know every option. */
+export async function buildWholeProgram(context: Context): Promise<Command> {
+  const program = emptyProgram()
+  for (const { summary, load } of COMMANDS) program.addCommand((await load())(context).summary(summary))
+  return program
+}
+
+/** The program with the options that every command has. */
+function emptyProgram(): Command {
+  return new Command('neve')
+    .version(`neve ${version}`, '-V, --version', 'print the version')
+    .option(
+      '--store <address>',
+      'the store: embedded:/path/to/folder, or a folder (default: $NEVE_STORE, see below)',
+    )
+    .option('--no-progress', 'draw no progress bars')
+}
+
+/** Output goes through ours, in our form; nothing ends the process. */
+function adjust(command: Command, context: Context): Command {
+  return command
+    .exitOverride()
+    .helpOption('-h, --help', 'print this help')
+    .configureHelp({ showGlobalOptions: true, helpWidth: 110 })
+    .configureOutput({
+      writeOut: (text) => void context.io.stdout.write(text).catch(() => {}),
+      writeErr: (text) => context.io.stderr.write(text),
+      outputError: (text, write) => write(`neve: ${usageMessage(text)}\n`),
+    })
+}
+
+/** `error: unknown command 'imprt'\n(Did you mean import?)` as one line. */
+function usageMessage(text: string): string {
+  const [error = '', hint] = text.trim().split('\n')
+  const message = oneLine(error)
+    .replace(/^error: (command-argument )?/, '')
+    .replace(/\. Allowed choices are/, ': expected one of')
+    .replace(/\. (Expected)/, ': expected')
+    .replace(/\.$/, '')
+  return hint === undefined ? `${message}; see neve --help` : `${message} ${oneLine(hint).toLowerCase()}`
+}
+
+/** The word that names the command: the first that is neither an option nor the value of one. */
+function commandName(argv: readonly string[]): string | undefined {
+  const words = argv[0] === 'help' ? argv.slice(1) : argv
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at]!
+    if (word === '--store') at++
+    else if (!word.startsWith('-')) return word
+  }
+  return undefined
+}

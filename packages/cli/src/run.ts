@@ -1,0 +1,44 @@
+import { CommanderError } from 'commander'
+import { Context } from './context.js'
+import type { Io } from './io.js'
+import { OutputClosedError } from './output/errors.js'
+import { buildProgram } from './program.js'
+
+/** What a shell reports for a program whose reader went away. */
+const EXIT_OUTPUT_CLOSED = 141
+const EXIT_INTERRUPTED = 130
+
+/**
+ * Runs one command line of `neve`. Messages about failures have been written when it settles; it does not reject.
+ *
+ * @param argv what follows `neve`
+ * @param io what the command reads from and writes to
+ * @returns the exit status: 0, 1 when something failed, 2 for a mistake in the command line, 130 when interrupted, 141
+ *   when nobody read the output any more
+ */
+export async function run(argv: readonly string[], io: Io): Promise<number> {
+  const context = new Context(io)
+  try {
+    const program = await buildProgram(context, argv)
+    await program.parseAsync(helpRequest(argv), { from: 'user' })
+    await io.stdout.flush()
+  } catch (error) {
+    if (io.signal.aborted) return EXIT_INTERRUPTED
+    if (error instanceof OutputClosedError) return EXIT_OUTPUT_CLOSED
+    if (!(error instanceof CommanderError)) context.fail(error)
+    else if (error.exitCode !== 0) return 2
+    try {
+      await io.stdout.flush()
+    } catch (failure) {
+      if (failure instanceof OutputClosedError) return EXIT_OUTPUT_CLOSED
+      if (failure !== error) context.fail(failure)
+    }
+  }
+  return io.signal.aborted ? EXIT_INTERRUPTED : context.exitCode
+}
+
+/** `help ls` as `ls --help`. */
+function helpRequest(argv: readonly string[]): string[] {
+  if (argv[0] !== 'help') return [...argv]
+  return argv.length === 1 ? ['--help'] : [...argv.slice(1), '--help']
+}

@@ -1,0 +1,177 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { describe, expect, test } from 'vitest'
+import { missingProgram, NEVE, neve, newStore, ONE_LINE, temporaryFolder } from './support.js'
+
+const COMMANDS = ['import', 'ls', 'cat', 'stat', 'nar', 'export', 'completion']
+const ADDRESS = '/nix/store/zmpf8f0xn964s01661c424y9cx9pl1wn-aa'
+
+describe('help and version', () => {
+  test('the version, by both options and anywhere', async () => {
+    const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8'))
+    for (const args of [['--version'], ['-V'], ['ls', '--version']]) {
+      expect(await neve(args)).toMatchObject({ code: 0, lines: [`neve ${version}`], stderr: '' })
+    }
+  })
+
+  test('the version needs no module but the smallest ones', () => {
+    const source = readFileSync(NEVE, 'utf8')
+    expect(source.startsWith('#!/usr/bin/env node\n')).toBe(true)
+    const loaded = [...source.matchAll(/^import .*from '(.*)'|^import '(.*)'/gm)].map((m) => m[1] ?? m[2]!)
+    for (const name of loaded) {
+      const chunk = readFileSync(new URL(name, `file://${NEVE}`), 'utf8')
+      expect(chunk, name).not.toMatch(/^import .*from/m)
+      expect(chunk.length, name).toBeLessThan(4000)
+    }
+  })
+
+  test('without a command, help goes to stderr with status 2', async () => {
+    const { code, stdout, stderr } = await neve([])
+    expect([code, stdout.length]).toEqual([2, 0])
+    for (const name of COMMANDS) expect(stderr).toContain(`\n  ${name} `)
+  })
+
+  test.each(COMMANDS)('help of %s has examples and the global options, in both forms', async (name) => {
+    const { code, stdout, stderr } = await neve([name, '--help'])
+    expect([code, stderr]).toEqual([0, ''])
+    expect(stdout.toString()).toContain(`Usage: neve ${name} `)
+    expect(stdout.toString()).toContain(`Examples:\n  $ neve ${name}`)
+    expect(stdout.toString()).toContain('--store <address>')
+    expect((await neve(['help', name])).stdout.equals(stdout)).toBe(true)
+  })
+})
+
+describe('mistakes in the command line give one line and status 2', () => {
+  test.each([
+    [['imprt'], "unknown command 'imprt' (did you mean import?)"],
+    [['frobnicate'], "unknown command 'frobnicate'"],
+    [['ls', '--jsn', 'x'], "unknown option '--jsn' (did you mean --json?)"],
+    [['--stroe', 'x', 'ls'], "unknown option '--stroe' (did you mean --store?)"],
+    [['ls'], "missing required argument 'address'"],
+    [['ls', 'a', 'b'], "too many arguments for 'ls': expected 1 argument but got 2"],
+    [['cat'], "missing required argument 'address'"],
+    [['export', ADDRESS], "missing required argument 'dest'"],
+    [['export', ADDRESS, ''], 'expected a path to write to'],
+    [['nar', ADDRESS, '-o', ''], '-o needs the name of a file'],
+    [['--store'], "option '--store <address>' argument missing"],
+    [['--store', '', 'ls', ADDRESS], '--store needs an address, got ""'],
+    [['--store', 'redb:///x', 'ls', ADDRESS], 'write embedded:/path/to/folder'],
+    [['--store', 's3://bucket', 'ls', ADDRESS], 'got scheme s3'],
+    [['completion', 'tcsh'], 'expected one of bash, zsh, fish'],
+    [['import', '--directory-sizes', 'thrice', 'x'], 'expected one of once, twice'],
+    [['import', '--name', 'n', 'a', 'b'], '--name needs exactly one path, got 2'],
+    [['import', '--name', 'n'], '--name needs exactly one path, got 0'],
+    [['import', '--name', 'a b', 'x'], 'cannot be the name of a store path'],
+    [['import', '--name', '', 'x'], 'cannot be the name of a store path'],
+  ])('%j', async (args, message) => {
+    const { code, stdout, stderr } = await neve(args, { cwd: temporaryFolder() })
+    expect(stderr).toMatch(ONE_LINE)
+    expect(stderr).toContain(message)
+    expect([code, stdout.length]).toEqual([2, 0])
+  })
+
+  test.each([
+    'foo',
+    'blake3-AAAA',
+    '/nix/store',
+    '/nix/store/short',
+    `${ADDRESS}/../x`,
+    '',
+    '/etc/passwd',
+  ])('address %j is refused by every command', async (address) => {
+    const store = newStore()
+    await store.run('import', '--name', 'x', NEVE)
+    for (const args of [
+      ['ls', address],
+      ['cat', address],
+      ['stat', address],
+      ['nar', address],
+      ['export', address, '/tmp/none'],
+    ]) {
+      const { code, stdout, stderr } = await store.run(...args)
+      expect(stderr).toMatch(ONE_LINE)
+      expect([args[0], code, stdout.length]).toEqual([args[0], 2, 0])
+    }
+  })
+
+  test('NEVE_DEBUG=1 shows the stack trace', async () => {
+    const args = ['ls', '--store', '/nowhere/at/all', ADDRESS]
+    expect((await neve(args)).stderr).not.toContain('    at ')
+    const { code, stderr } = await neve(args, { env: { NEVE_DEBUG: '1' } })
+    expect(code).toBe(1)
+    expect(stderr).toContain('    at ')
+  })
+})
+
+describe('completion', () => {
+  test.each(['bash', 'zsh', 'fish'])('%s knows every command and option', async (shell) => {
+    const { code, stdout } = await neve(['completion', shell])
+    const script = stdout.toString()
+    expect(code).toBe(0)
+    const options = [
+      'store',
+      'no-progress',
+      'json',
+      'name',
+      'recursive',
+      'output',
+      'directory-sizes',
+      'chunks',
+    ]
+    for (const word of [...COMMANDS, ...options]) expect(script).toContain(word)
+  })
+
+  test('bash completes commands, options and choices', async () => {
+    const script = (await neve(['completion', 'bash'])).stdout.toString()
+    const complete = (...words: string[]) =>
+      execFileSync('bash', [
+        '-c',
+        `${script}\nCOMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _neve; printf '%s\\n' "\${COMPREPLY[@]}"`,
+        'bash',
+        ...words,
+      ])
+        .toString()
+        .trim()
+        .split('\n')
+    expect(complete('neve', 'im')).toEqual(['import'])
+    expect(complete('neve', '--store', 'x', 'im')).toEqual(['import'])
+    expect(complete('neve', 'ls', '--re')).toEqual(['--recursive'])
+    expect(complete('neve', 'ls', '--st')).toEqual(['--store'])
+    expect(complete('neve', 'import', '--directory-sizes', '')).toEqual(['once', 'twice'])
+    expect(complete('neve', 'completion', 'z')).toEqual(['zsh'])
+  })
+
+  test.each(['zsh', 'fish'])('%s takes its script', async (shell) => {
+    const { stdout } = await neve(['completion', shell])
+    if (missingProgram(shell, '-c', 'true') === undefined) {
+      expect(execFileSync(shell, ['-n', '/dev/stdin'], { input: stdout }).length).toBe(0)
+    }
+  })
+})
+
+test('--store may be an address or a folder, before or after the command', async () => {
+  const { path, run } = newStore()
+  const [storePath] = (await run('import', '--name', 'x', NEVE)).lines
+  for (const args of [
+    ['--store', path, 'ls', storePath!],
+    ['ls', '--store', `embedded:${path}`, storePath!],
+    ['ls', storePath!, `--store=embedded://${path}`],
+  ]) {
+    expect(await neve(args)).toMatchObject({ code: 0, stderr: '' })
+  }
+})
+
+test('08#7 the environment names the store, and a flag goes before it', async () => {
+  const [a, b] = [newStore(), newStore()]
+  const [storePath] = (await a.run('import', '--name', 'x', NEVE)).lines
+  await b.run('import', '--name', 'y', NEVE)
+  const env = { NEVE_STORE: a.path }
+  expect(await neve(['ls', storePath!], { env })).toMatchObject({ code: 0 })
+  expect(await neve(['ls', '--store', b.path, storePath!], { env })).toMatchObject({ code: 1 })
+  const state = temporaryFolder()
+  if (process.getuid?.() !== 0) {
+    const { code } = await neve(['import', '--name', 'x', NEVE], { env: { XDG_STATE_HOME: state } })
+    expect(code).toBe(0)
+    expect(await neve(['ls', '--store', `${state}/neve`, storePath!])).toMatchObject({ code: 0 })
+  }
+})
