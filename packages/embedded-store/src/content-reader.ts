@@ -54,9 +54,13 @@ export class ContentReader {
     this.#checksums = options.checksums !== false
   }
 
-  /** The content if the block at hand has it, sound, right after the last that was read. */
+  /**
+   * The content if the block at hand has it, sound, right after the last that was read.
+   *
+   * @throws {@link EmbeddedStoreError} `closed`, `invalid-input` while a read is under way
+   */
   peek(key: Uint8Array): StoredContent | undefined {
-    this.#checkIdle()
+    this.#checkReady()
     const at = this.#next
     if (at + RECORD_HEADER > this.#blockLength || !keyMatches(this.#block, at, key)) return undefined
     const taken = this.#take(key, at)
@@ -125,7 +129,8 @@ export class ContentReader {
     return true
   }
 
-  #checkIdle(): void {
+  #checkReady(): void {
+    this.#tables.checkOpen()
     if (this.#busy)
       throw new EmbeddedStoreError('invalid-input', 'a content reader was asked while it was reading')
   }

@@ -101,7 +101,7 @@ export class Tables {
 
   /** The result is LMDB's own buffer, good until the next read. */
   #get(table: Table, key: Uint8Array): Uint8Array | undefined {
-    this.#checkOpen()
+    this.checkOpen()
     try {
       return table.getBinaryFast(key)
     } catch (error) {
@@ -120,13 +120,13 @@ export class Tables {
 
   /** LMDB must not be closed under an open cursor, so {@link close} ends the walks that stand still somewhere. */
   *#walk<T>(range: Iterable<T>): Generator<T> {
-    this.#checkOpen()
+    this.checkOpen()
     const walk = range[Symbol.iterator]()
     this.#walks.add(walk)
     try {
       for (let next = walk.next(); next.done !== true; next = walk.next()) {
         yield next.value
-        this.#checkOpen()
+        this.checkOpen()
       }
     } finally {
       if (this.#walks.delete(walk)) walk.return?.()
@@ -134,7 +134,7 @@ export class Tables {
   }
 
   count(table: TableName | 'content'): number {
-    this.#checkOpen()
+    this.checkOpen()
     const stats = (table === 'content' ? this.#index : this.#tables[table]).getStats() as {
       entryCount: number
     }
@@ -147,7 +147,7 @@ export class Tables {
   }
 
   segmentStates(): Map<number, SegmentState> {
-    this.#checkOpen()
+    this.checkOpen()
     const states = new Map<number, SegmentState>()
     for (const { key, value } of this.#segments.getRange({}))
       states.set(segmentOfKey(key), decodeSegmentState(value))
@@ -209,7 +209,7 @@ export class Tables {
 
   /** LMDB copes with a full disk, but says so only on the terminal and as an `EIO` if it must: better to ask first. */
   #checkWritable(entries: number, valueBytes: number): void {
-    this.#checkOpen()
+    this.checkOpen()
     if (this.#failure !== undefined) throw this.#failure
     const needed = COMMIT_GROWTH + entries * ENTRY_GROWTH + 2 * valueBytes
     const free = freeBytes(this.#path)
@@ -240,7 +240,8 @@ export class Tables {
     return result
   }
 
-  #checkOpen(): void {
+  /** @throws {@link EmbeddedStoreError} `closed` */
+  checkOpen(): void {
     if (this.#closed) throw new EmbeddedStoreError('closed', 'the store is closed')
   }
 }

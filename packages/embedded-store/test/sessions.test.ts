@@ -181,6 +181,7 @@ describe('close', () => {
       () => store.write(),
       () => reader.read(key!),
       () => reader.readSync(key!),
+      () => reader.peek(key!),
       () => session.appendContent(key!, bytes('x')),
       () => session.appendPacked(new Uint8Array(0), []),
       () => session.put('files', key!, bytes('x')),
