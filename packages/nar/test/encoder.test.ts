@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { NarEncoder, type NarEncoderOptions, NarError } from '@neve/nar'
 import { concatBytes } from '@neve/nix-compat/wire'
 import { describe, expect, test } from 'vitest'
-import { ascii, encodeTree, file, type Tree, toHex } from './helpers.js'
+import { ascii, encodeTree, file, type Tree, toHex } from './archives.js'
 import { VECTORS } from './vectors.js'
 
 function encode(encoder: NarEncoder, tree: Tree): void {

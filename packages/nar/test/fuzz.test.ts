@@ -2,7 +2,7 @@ import { NarEncoder, NarError, narEvents, openNar, readNarToEnd } from '@neve/na
 import { ByteSource, concatBytes } from '@neve/nix-compat/wire'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { ascii, encodeTree, hex, packet, raw, readTree, type Tree, toHex, writeTree } from './helpers.js'
+import { ascii, encodeTree, hex, packet, raw, readTree, type Tree, toHex, writeTree } from './archives.js'
 import { VECTORS } from './vectors.js'
 
 const names = fc

@@ -31,7 +31,7 @@ import {
   sha256,
   symlink,
   toHex,
-} from './helpers.js'
+} from './archives.js'
 import { VECTORS } from './vectors.js'
 
 let scratch: string

@@ -15,7 +15,7 @@ import { join } from 'node:path'
 import { dumpPath, restorePath } from '@neve/nar/node'
 import { collectBytes } from '@neve/nix-compat/wire'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { encodeTree, hex, raw, sha256 } from './helpers.js'
+import { encodeTree, hex, raw, sha256 } from './archives.js'
 import { VECTORS } from './vectors.js'
 
 const present = spawnSync('nix-store', ['--version']).status === 0

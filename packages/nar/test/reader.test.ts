@@ -29,7 +29,7 @@ import {
   symlink,
   type Tree,
   toHex,
-} from './helpers.js'
+} from './archives.js'
 import { COMPLICATED, SOMEWHERE, VECTORS } from './vectors.js'
 
 const complicated = encodeTree(COMPLICATED.tree)

@@ -11,7 +11,7 @@ import {
   raw,
   readTree,
   strict,
-} from './helpers.js'
+} from './archives.js'
 
 const empty = encodeNode(file(''))
 const entry = (name: string | Uint8Array, node: Uint8Array = empty) =>

@@ -7,7 +7,7 @@ import {
   narSymlinkSize,
 } from '@neve/nar'
 import { describe, expect, test } from 'vitest'
-import { encodeTree, file, raw, type Tree, toHex } from './helpers.js'
+import { encodeTree, file, raw, type Tree, toHex } from './archives.js'
 import { VECTORS } from './vectors.js'
 
 describe('tokens', () => {

@@ -13,7 +13,7 @@ import {
   type Tree,
   toHex,
   writeTree,
-} from './helpers.js'
+} from './archives.js'
 import { VECTORS } from './vectors.js'
 
 describe.each(VECTORS)('$id', ({ id, tree, size, sha256: digest, bytes }) => {

@@ -1,4 +1,4 @@
-import { ascii, directory, file, hex, symlink, type Tree } from './helpers.js'
+import { ascii, directory, file, hex, symlink, type Tree } from './archives.js'
 
 export interface Vector {
   id: string

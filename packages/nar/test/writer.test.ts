@@ -1,7 +1,7 @@
 import { NarError, type NarNodeWriter, type NarRootWriter, openNarWriter } from '@neve/nar'
 import { bytesFrom, MemorySink } from '@neve/nix-compat/wire'
 import { describe, expect, test } from 'vitest'
-import { ascii, code, directory, encodeTree, failure, file, hex, sha256, symlink, toHex } from './helpers.js'
+import { ascii, code, directory, encodeTree, failure, file, hex, sha256, symlink, toHex } from './archives.js'
 
 type Step = (root: NarRootWriter) => Promise<unknown>
 
