@@ -70,29 +70,24 @@ describe('mistakes in the command line give one line and status 2', () => {
     expect([code, stdout.length]).toEqual([2, 0])
   })
 
-  test.each([
-    'foo',
-    'blake3-AAAA',
-    '/nix/store',
-    '/nix/store/short',
-    `${ADDRESS}/../x`,
-    '',
-    '/etc/passwd',
-  ])('address %j is refused by every command', async (address) => {
-    const store = newStore()
-    await store.run('import', '--name', 'x', NEVE)
-    for (const args of [
-      ['ls', address],
-      ['cat', address],
-      ['stat', address],
-      ['nar', address],
-      ['export', address, '/tmp/none'],
-    ]) {
-      const { code, stdout, stderr } = await store.run(...args)
-      expect(stderr).toMatch(ONE_LINE)
-      expect([args[0], code, stdout.length]).toEqual([args[0], 2, 0])
-    }
-  })
+  test.each(['foo', 'blake3-AAAA', '/nix/store', '/nix/store/short', `${ADDRESS}/../x`, '', '/etc/passwd'])(
+    'address %j is refused by every command',
+    async (address) => {
+      const store = newStore()
+      await store.run('import', '--name', 'x', NEVE)
+      for (const args of [
+        ['ls', address],
+        ['cat', address],
+        ['stat', address],
+        ['nar', address],
+        ['export', address, '/tmp/none'],
+      ]) {
+        const { code, stdout, stderr } = await store.run(...args)
+        expect(stderr).toMatch(ONE_LINE)
+        expect([args[0], code, stdout.length]).toEqual([args[0], 2, 0])
+      }
+    },
+  )
 
   test('NEVE_DEBUG=1 shows the stack trace', async () => {
     const args = ['ls', '--store', '/nowhere/at/all', ADDRESS]
