@@ -28,10 +28,16 @@ export interface ReadFilesTask {
 /** One more piece of a large file, cut into whole chunks. */
 export interface ScanTask {
   readonly type: 'scan'
+  /** Which scan this is a piece of: two of the same file do not know of each other. */
+  readonly scan: number
   readonly path: Uint8Array
   readonly slot: Slot
+  /** Where the piece starts, or {@link ABANDON}. */
   readonly offset: number
 }
+
+/** As the offset of a scan: no further piece is wanted. */
+export const ABANDON = -1
 
 /** Chunks, side by side from the start of a slot, to hash and frame. */
 export interface PackTask {

@@ -15,6 +15,7 @@ import type { TaskRunner } from '../concurrency/slot-threads.js'
 import { type CachedFolder, decodeFolder, folderKey, settlingTime } from './file-cache.js'
 import { FileResultsWriter } from './file-results.js'
 import {
+  ABANDON,
   type ChunkResult,
   type FileFailure,
   type FileSeen,
@@ -50,7 +51,7 @@ interface Scan {
 export class FileTasks implements PackerContext, TaskRunner<Task, TaskResult> {
   readonly #engine: EmbeddedStore | undefined
   readonly #cutter = new Cutter()
-  readonly #scans = new Map<string, Scan>()
+  readonly #scans = new Map<number, Scan>()
   readonly #settling = new Map<number, number>()
   #reader: ContentReader | undefined
 
@@ -119,7 +120,8 @@ export class FileTasks implements PackerContext, TaskRunner<Task, TaskResult> {
 
   #scan(task: ScanTask): ScanResult {
     const { raw } = task.slot
-    const id = Buffer.from(task.path).toString('latin1')
+    const id = task.scan
+    if (task.offset === ABANDON) return this.#endScan(id, undefined)
     let scan = this.#scans.get(id)
     try {
       if (scan === undefined) {
@@ -163,7 +165,7 @@ export class FileTasks implements PackerContext, TaskRunner<Task, TaskResult> {
     }
   }
 
-  #endScan(id: string, failure: FileFailure | undefined): ScanResult {
+  #endScan(id: number, failure: FileFailure | undefined): ScanResult {
     const scan = this.#scans.get(id)
     if (scan !== undefined) closeSync(scan.descriptor)
     this.#scans.delete(id)

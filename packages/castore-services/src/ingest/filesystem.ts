@@ -11,6 +11,8 @@ import { Ingestion } from './ingestion.js'
 export { FileWorkers } from './file-workers.js'
 export { displayPath, IngestPathError, type IngestPathErrorCode } from './filesystem-error.js'
 
+import { IngestPathError } from './filesystem-error.js'
+
 /**
  * Is told the tree while it is ingested, in the order of a NAR: depth first, siblings in bytewise order of their names.
  * All calls are synchronous; bytes are valid during the call only.
@@ -61,7 +63,7 @@ export interface IngestPathOptions {
 export interface IngestPathResult extends IngestProgress {
   /** The root. */
   readonly node: Node
-  /** Bytes of file content that were not in the store before. */
+  /** Bytes of file content that were not in the store before; into any but an embedded store, all that it was handed. */
   readonly newBytes: number
   /** Bytes that were written for them. */
   readonly storedBytes: number
@@ -84,7 +86,8 @@ export interface IngestServices {
  *
  * @param path the host path; as bytes where it is not UTF-8
  * @returns once everything is durable (with `session`: once the caller has committed)
- * @throws IngestPathError for what is wrong with the tree; CastoreError for what is wrong with the store
+ * @throws IngestPathError for what is wrong with the tree; EmbeddedStoreError or CastoreError for what is
+ *   wrong with the store
  */
 export async function ingestPath(
   services: IngestServices,
@@ -101,6 +104,7 @@ export async function ingestPath(
 
 /** The absolute form of a host path; `.` and `..` are resolved by name. */
 export function absolute(path: string | Uint8Array): Buffer {
+  if (path.length === 0) throw new IngestPathError('stat', new Uint8Array(0), 'an empty path names no file')
   const text =
     typeof path === 'string' ? Buffer.from(path).toString('latin1') : Buffer.from(path).toString('latin1')
   const cwd = Buffer.from(process.cwd()).toString('latin1')

@@ -36,6 +36,8 @@ export class Ingestion {
   readonly #records: FolderRecords | undefined
   readonly #directories: DirectoryService
   #putter: DirectoryPutter | undefined
+  readonly #dispatched = new Set<FileBatch>()
+  #sharesSession = false
   #files = 0
   #symlinks = 0
   #bytes = 0
@@ -87,6 +89,13 @@ export class Ingestion {
 
   async close(): Promise<void> {
     await this.#putter?.abort()
+    if (this.#options.workers !== undefined) {
+      // What was under way when this failed: its slots belong to whoever uses the threads next.
+      for (const batch of this.#dispatched) {
+        await batch.result?.catch(() => undefined)
+        this.#release(batch)
+      }
+    }
     await this.#content.settle()
     if (this.#options.workers === undefined) await this.#workers.close()
   }
@@ -97,6 +106,8 @@ export class Ingestion {
     const node = this.#assembler.root
     if (node === undefined) throw new Error('the walk ended before its root')
     if (this.#putter !== undefined) {
+      // Directories that are stored elsewhere must not be there before their contents.
+      if (!this.#sharesSession) await this.#session?.commit()
       const digest = await this.#putter.close()
       if (node.kind !== 'directory' || !digest.equals(node.digest))
         throw new Error('the putter gave another root')
@@ -116,15 +127,17 @@ export class Ingestion {
   }
 
   #openPutter(): DirectoryPutter {
-    this.#putter ??=
-      embeddedPutter(this.#directories, this.#engine, this.#session) ??
-      this.#directories.putMultipleStart({ signal: this.#options.signal })
+    if (this.#putter !== undefined) return this.#putter
+    const shared = embeddedPutter(this.#directories, this.#engine, this.#session)
+    this.#sharesSession = shared !== undefined
+    this.#putter = shared ?? this.#directories.putMultipleStart({ signal: this.#options.signal })
     return this.#putter
   }
 
   async #dispatch(batch: FileBatch, skip = 0): Promise<void> {
     if (batch.files === 0 || (batch.result !== undefined && skip === 0)) return
     batch.slot ??= await this.#slots.take()
+    this.#dispatched.add(batch)
     const result = this.#workers.run({
       type: 'read',
       paths: batch.paths,
@@ -143,6 +156,7 @@ export class Ingestion {
 
   async #readHere(batch: FileBatch, skip: number): Promise<ReadFilesResult> {
     batch.slot ??= await this.#slots.take()
+    this.#dispatched.add(batch)
     return this.#workers.runHere({
       type: 'read',
       paths: batch.paths,
@@ -186,6 +200,7 @@ export class Ingestion {
   #release(batch: FileBatch): void {
     if (batch.slot !== undefined) this.#content.releaseWhenStored(batch.slot)
     batch.slot = undefined
+    this.#dispatched.delete(batch)
   }
 
   async #step(step: Exclude<WalkStep, { kind: 'file' }>): Promise<void> {

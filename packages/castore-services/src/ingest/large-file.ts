@@ -1,11 +1,23 @@
 import type { BlobWriter } from '../blob-service.js'
 import type { Slot, SlotAllowance } from '../concurrency/slot-threads.js'
 import type { ContentStore } from './content-store.js'
-import type { ChunkResult, FileFailure, FileResult, PackResult, ScanResult } from './file-tasks-protocol.js'
+import {
+  ABANDON,
+  type ChunkResult,
+  type FileFailure,
+  type FileResult,
+  type PackResult,
+  type ScanResult,
+} from './file-tasks-protocol.js'
 import type { FileWorkers } from './file-workers.js'
 import type { TreeSink } from './filesystem.js'
 
 let pins = 0
+
+interface Scanned {
+  readonly slot: Slot
+  readonly result: ScanResult
+}
 
 /**
  * A file that does not fit one task. One thread reads, hashes and cuts it, a slot of whole chunks at a time; the others
@@ -46,45 +58,90 @@ export class LargeFile {
     const writer = this.#content.packs ? undefined : this.#content.blobs.openWrite()
     const chunks: ChunkResult[] = []
     let storing: Promise<void> = Promise.resolve()
+    let lost: { readonly error: unknown } | undefined
+    let scan: Promise<Scanned> | undefined
+    let complete = false
     try {
-      let scan = this.#scan(await this.#slots.take(), 0)
+      scan = this.#scan(await this.#slots.take(), 0)
       for (let offset = 0; ; ) {
         const { slot, result } = await scan
-        if (result.failure !== undefined) {
-          this.#slots.give(slot)
-          throw failed(result.failure)
-        }
+        const { used, end } = result
+        offset += used
+        const failure = result.failure ?? this.#difference(found, offset, end)
+        if (failure !== undefined) throw failed(failure)
         check()
-        offset += result.used
-        const framing = this.#frame(slot, result, writer)
-        const before = storing
-        storing = (async () => {
-          await before
-          const framed = await framing
-          chunks.push(...framed)
-          this.#content.storeChunks(slot, framed)
-          this.#content.releaseWhenStored(slot)
-        })()
-        storing.catch(() => undefined)
-        if (result.end === undefined) scan = this.#scan(await this.#slots.take(), offset)
-        this.#sink?.content(slot.raw.subarray(0, result.used))
-        if (result.end === undefined) continue
+        if (lost !== undefined) throw lost.error
+        scan = undefined
+        storing = this.#store(slot, result, writer, chunks, storing)
+        storing.catch((error: unknown) => {
+          lost ??= { error }
+        })
+        // Where no slot is free, this one might be the next to be: then it must not be filled before the sink has it.
+        if (end === undefined && this.#slots.free > 0) scan = this.#scan(await this.#slots.take(), offset)
+        this.#sink?.content(slot.raw.subarray(0, used))
+        if (end === undefined) {
+          scan ??= this.#scan(await this.#slots.take(), offset)
+          continue
+        }
+        complete = true
         await storing
         this.#content.check()
-        const { digest, executable, seen } = result.end
+        const { digest, executable, seen } = end
         if (writer === undefined) this.#content.storeList(digest, chunks)
         else await writer.close()
         return { ...found, size: offset, digest, executable, seen, chunks }
       }
     } finally {
       await storing.catch(() => undefined)
+      if (!complete) await this.#abandon(scan)
       await writer?.abort()
     }
   }
 
-  async #scan(slot: Slot, offset: number): Promise<{ slot: Slot; result: ScanResult }> {
-    const result = await this.#workers.run({ type: 'scan', path: this.#path, slot, offset }, this.#pin)
+  /** Whether the file is another than the one that was found: then what the sink was told of it is wrong. */
+  #difference(found: FileResult, offset: number, end: ScanResult['end']): FileFailure | undefined {
+    const path = this.#path
+    if (end === undefined ? offset > found.size : offset !== found.size) {
+      return { kind: 'changed', path, message: `expected ${found.size} bytes, got ${offset}` }
+    }
+    if (end === undefined || end.executable === found.executable) return undefined
+    return { kind: 'changed', path, message: 'it is not as executable as before' }
+  }
+
+  /** Has the contents of a slot stored, after those before it. The slot is given back whatever happens. */
+  async #store(
+    slot: Slot,
+    scan: ScanResult,
+    writer: BlobWriter | undefined,
+    chunks: ChunkResult[],
+    before: Promise<void>,
+  ): Promise<void> {
+    const framing = this.#frame(slot, scan, writer)
+    try {
+      const [framed] = await Promise.all([framing, before])
+      chunks.push(...framed)
+      this.#content.storeChunks(slot, framed)
+    } finally {
+      await framing.catch(() => undefined)
+      this.#content.releaseWhenStored(slot)
+    }
+  }
+
+  async #scan(slot: Slot, offset: number): Promise<Scanned> {
+    const task = { type: 'scan', scan: this.#pin, path: this.#path, slot, offset } as const
+    const result = await this.#workers.run(task, this.#pin)
     return { slot, result: result as ScanResult }
+  }
+
+  /** Has the file closed, and gives back the slot of a scan that nobody waits for any more. */
+  async #abandon(scan: Promise<Scanned> | undefined): Promise<void> {
+    try {
+      const slot = scan === undefined ? await this.#slots.take() : (await scan).slot
+      await this.#scan(slot, ABANDON)
+      this.#slots.give(slot)
+    } catch {
+      // The threads are gone, and everything that they held with them.
+    }
   }
 
   async #frame(
@@ -93,6 +150,7 @@ export class LargeFile {
     writer: BlobWriter | undefined,
   ): Promise<readonly ChunkResult[]> {
     if (writer !== undefined) {
+      this.#content.newBytes += scan.used
       await writer.write(new Uint8Array(slot.raw.subarray(0, scan.used)))
       return []
     }
