@@ -20,7 +20,7 @@ import { EmbeddedBlobService } from '@neve/castore-services/blob/embedded'
 import { MemoryBlobService } from '@neve/castore-services/blob/memory'
 import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embedded'
 import { MemoryDirectoryService } from '@neve/castore-services/directory/memory'
-import { ExportPathError, type ExportProgress, exportPath } from '@neve/castore-services/export'
+import { ExportPathError, type ExportProgress, exportPath, fileContent } from '@neve/castore-services/export'
 import { ingestPath } from '@neve/castore-services/ingest/filesystem'
 import { EmbeddedStore } from '@neve/embedded-store'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -198,6 +198,21 @@ describe.each([
       })
       expect(existsSync(destination)).toBe(false)
     }
+  })
+
+  test('fileContent gives the bytes of small, large and empty files; nothing of one that is not stored', async () => {
+    const from = services()
+    for (const path of ['hello', 'large', 'nothing']) {
+      const { node } = await ingestPath(from, join(original, path))
+      if (node.kind !== 'file') throw new Error('not a file')
+      const content = (await fileContent(from.blobs, node)) ?? expect.fail('not stored')
+      const pieces: Uint8Array[] = []
+      for await (const piece of content) pieces.push(piece.slice())
+      expect(Buffer.concat(pieces).equals(readFileSync(join(original, path)))).toBe(true)
+    }
+    const absent = B3Digest.of(new Uint8Array(7))
+    const node = { kind: 'file', digest: absent, size: 7n, executable: false } as const
+    expect(await fileContent(from.blobs, node)).toBeUndefined()
   })
 
   test('a signal that has fired writes nothing; one that fires later removes what was written', async () => {

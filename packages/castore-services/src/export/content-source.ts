@@ -1,9 +1,10 @@
 import { B3Digest, type FileNode } from '@neve/castore-model'
-import type { ContentReader } from '@neve/embedded-store'
-import { engineOf, readVerified } from '../blob/embedded.js'
+import type { ContentReader, StoredContent } from '@neve/embedded-store'
+import { engineError, engineOf } from '../blob/embedded.js'
 import { blobStream } from '../blob/stream.js'
-import { type BlobService, DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
+import { type BlobService, type ChunkMeta, DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
+import { DataLossError } from '../errors.js'
 
 const NOTHING = new Uint8Array(0)
 
@@ -13,18 +14,39 @@ export interface ContentSource {
   readonly concurrency: number
 
   /**
-   * A small file's content, verified; undefined where it has to be taken by {@link pieces}.
+   * A small file's content, verified; undefined where it has to be taken by {@link pieces}. With a concurrency of 1 it
+   * is valid until the next call.
    *
    * @throws CastoreError
    */
   whole(file: FileNode, options: CallOptions): Promise<Uint8Array | undefined>
 
   /**
-   * The content in verified pieces; undefined when it is not stored.
+   * The content in verified pieces, each valid until the next is asked for; undefined when it is not stored.
    *
    * @throws CastoreError, also on iterating
    */
   pieces(file: FileNode, options: CallOptions): Promise<AsyncIterable<Uint8Array> | undefined>
+}
+
+/**
+ * The content of a file in order, in the fastest way that its service allows. Each piece is verified, and valid until
+ * the next is asked for.
+ *
+ * @returns undefined when it is not stored
+ * @throws CastoreError, also on iterating
+ */
+export async function fileContent(
+  blobs: BlobService,
+  file: FileNode,
+  options: CallOptions = {},
+): Promise<AsyncIterable<Uint8Array> | undefined> {
+  const source = contentSource(blobs)
+  const whole = await source.whole(file, options)
+  if (whole === undefined) return source.pieces(file, options)
+  return (async function* () {
+    if (whole.length > 0) yield whole
+  })()
 }
 
 /** The best source that a blob service allows. */
@@ -60,6 +82,7 @@ class EngineSource implements ContentSource {
   readonly #blobs: BlobService
   readonly #reader: ContentReader
   readonly #backend: string
+  #scratch: Uint8Array = NOTHING
 
   constructor(blobs: BlobService, reader: ContentReader, backend: string) {
     this.#blobs = blobs
@@ -68,11 +91,61 @@ class EngineSource implements ContentSource {
   }
 
   async whole(file: FileNode): Promise<Uint8Array | undefined> {
-    return isEmpty(file) ? NOTHING : readVerified(this.#reader, file.digest, this.#backend)
+    return isEmpty(file) ? NOTHING : this.#read(file.digest)
   }
 
-  pieces(file: FileNode, options: CallOptions): Promise<AsyncIterable<Uint8Array> | undefined> {
-    return openPieces(this.#blobs, file, options)
+  async pieces(file: FileNode, options: CallOptions): Promise<AsyncIterable<Uint8Array> | undefined> {
+    const chunks = await this.#blobs.chunks(file.digest, options)
+    if (chunks === undefined) return undefined
+    return this.#chunks(file, chunks.length === 0 ? [file] : chunks, options)
+  }
+
+  async *#chunks(
+    file: FileNode,
+    chunks: readonly ChunkMeta[],
+    { signal }: CallOptions,
+  ): AsyncGenerator<Uint8Array> {
+    for (const { digest, size } of chunks) {
+      signal?.throwIfAborted()
+      const content = await this.#read(digest)
+      if (content === undefined || BigInt(content.length) !== size) {
+        const found = content === undefined ? 'missing' : `of ${content.length} bytes, expected ${size}`
+        throw new DataLossError(
+          file.digest,
+          this.#backend,
+          `chunk ${digest} of blob ${file.digest} is ${found}`,
+        )
+      }
+      yield content
+    }
+  }
+
+  /** Verified, and valid until the next is read. */
+  async #read(digest: B3Digest): Promise<Uint8Array | undefined> {
+    try {
+      const stored = this.#reader.peek(digest.bytes) ?? (await this.#reader.read(digest.bytes))
+      return stored === undefined ? undefined : this.#expand(digest, stored)
+    } catch (error) {
+      throw engineError(error, digest, this.#backend)
+    }
+  }
+
+  #expand(digest: B3Digest, stored: StoredContent): Uint8Array {
+    let content = stored.payload
+    if (stored.compressed) {
+      if (this.#scratch.length < stored.rawLength) this.#scratch = new Uint8Array(stored.rawLength)
+      content = this.#scratch.subarray(0, stored.rawLength)
+      if (!this.#reader.expand(stored, content)) {
+        throw new DataLossError(
+          digest,
+          this.#backend,
+          `the stored frame of ${digest} does not give its ${stored.rawLength} bytes`,
+        )
+      }
+    }
+    const actual = B3Digest.of(content)
+    if (actual.equals(digest)) return content
+    throw new DataLossError(digest, this.#backend, `content of ${digest} hashes to ${actual}`)
   }
 }
 

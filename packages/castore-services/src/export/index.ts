@@ -9,6 +9,7 @@
  *
  * @packageDocumentation
  */
+export { fileContent } from './content-source.js'
 export { ExportPathError, type ExportPathErrorCode } from './errors.js'
 export {
   type ExportPathOptions,

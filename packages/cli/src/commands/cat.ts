@@ -37,7 +37,8 @@ async function cat(context: Context, addresses: readonly string[], options: Glob
 }
 
 async function print(context: Context, store: Store, address: string): Promise<void> {
-  const [{ blobStream, DataLossError }, { StoreError }] = await Promise.all([
+  const [{ fileContent }, { DataLossError }, { StoreError }] = await Promise.all([
+    import('@neve/castore-services/export'),
     import('@neve/castore-services'),
     import('@neve/store-pathinfo'),
   ])
@@ -48,13 +49,13 @@ async function print(context: Context, store: Store, address: string): Promise<v
   if (node.kind === 'symlink') {
     throw new StoreError('not-found', `${address} is a link to ${node.target}, expected a file`)
   }
-  await using reader = await store.blobs.open(node.digest, { signal })
-  if (reader === undefined) {
+  const content = await fileContent(store.blobs, node, { signal })
+  if (content === undefined) {
     throw new DataLossError(
       node.digest,
       `embedded:${store.engine.path}`,
       `${address}: its blob is not in the store`,
     )
   }
-  for await (const piece of blobStream(reader, { signal })) await stdout.write(piece)
+  for await (const piece of content) await stdout.write(piece)
 }
