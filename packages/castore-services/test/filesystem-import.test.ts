@@ -318,7 +318,7 @@ describe('what may not be read', () => {
     ...identity,
     cwd: '/',
   })
-  const impossible = reachable.status !== 0 && process.env.NEVE_TEST_REQUIRE !== 'all'
+  const impossible = reachable.status !== 0 && process.env['NEVE_TEST_REQUIRE'] !== 'all'
 
   it.each([
     ['a file', 'secret', 'blob-read'],
@@ -341,7 +341,7 @@ describe('what may not be read', () => {
     }
     const failing = name === 'listed' ? join(path, 'inner') : path
     expect(ingestAsNobody(folder)).toMatchObject({ name: 'IngestPathError', code, path: failing })
-    expect(ingestAsNobody(folder).message).toContain('EACCES')
+    expect(ingestAsNobody(folder)['message']).toContain('EACCES')
     chmodSync(path, 0o700)
   })
 

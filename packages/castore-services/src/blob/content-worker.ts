@@ -6,4 +6,6 @@ import { ContentTasks } from './content-tasks.js'
 /** The thread that reads content of an embedded store. */
 const { storePath } = workerData as { readonly storePath: string }
 const engine = await EmbeddedStore.open(storePath, { readOnly: true, create: false })
-if (parentPort !== null) serveTasks(parentPort, new ContentTasks(engine))
+if (parentPort !== null) {
+  serveTasks(parentPort, { runner: new ContentTasks(engine), close: () => engine.close() })
+}

@@ -41,10 +41,15 @@ interface Pending<R> {
 
 interface Thread<R> {
   readonly worker: Worker
+  /** Resolves when it has ended. */
+  readonly ended: Promise<void>
   readonly pending: Map<number, Pending<R>>
   /** The slots whose memory it has been sent. */
   readonly slots: Set<number>
 }
+
+/** Sent to a thread that is to end. */
+const END = 'end'
 
 /** A task as it is sent to a thread, with the memory of its slot the first time. */
 interface TaskMessage {
@@ -66,6 +71,7 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
   #here: TaskRunner<T, R> | undefined
   #sequence = 0
   #failure: unknown
+  #closing: Promise<void> | undefined
   readonly count: number
 
   constructor(init: SlotThreadsInit<T, R>) {
@@ -126,7 +132,8 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
   #start(): Thread<R> {
     const { module, workerData } = this.#init
     const worker = new Worker(new URL(import.meta.resolve(module)), { workerData })
-    const thread: Thread<R> = { worker, pending: new Map(), slots: new Set() }
+    const ended = new Promise<void>((resolve) => worker.on('exit', () => resolve()))
+    const thread: Thread<R> = { worker, ended, pending: new Map(), slots: new Set() }
     worker.on('message', ({ id, result }: { id: number; result: R }) => {
       const pending = thread.pending.get(id)
       thread.pending.delete(id)
@@ -144,10 +151,23 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
     return thread
   }
 
-  async close(): Promise<void> {
+  /** Ends the threads, each after the tasks that it has been sent. Tasks are refused from now on. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
     this.#failure ??= new Error('the threads were closed')
     this.#here?.close()
-    await Promise.all(this.#threads.map((thread) => thread.worker.terminate()))
+    await Promise.all(
+      this.#threads.map(({ worker, ended }) => {
+        // They end themselves: a thread that is ended from outside while it loads an addon takes the process with it.
+        worker.ref()
+        worker.postMessage(END)
+        return ended
+      }),
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -165,18 +185,25 @@ export interface TaskPort {
   postMessage(message: unknown, transfer?: readonly ArrayBuffer[]): void
 }
 
-/**
- * The other end of {@link SlotThreads}: answers tasks until the thread is ended.
- *
- * @param moved what of a result may be moved instead of copied
- */
-export function serveTasks<T extends SlotTask, R>(
-  port: TaskPort,
-  runner: TaskRunner<T, R>,
-  moved: (result: R) => readonly ArrayBuffer[] = () => [],
-): void {
+/** What a thread has to do its work with. */
+export interface TaskServer<T extends SlotTask, R> {
+  readonly runner: TaskRunner<T, R>
+  /** What of a result may be moved instead of copied. Default: nothing. */
+  readonly moved?: (result: R) => readonly ArrayBuffer[]
+  /** Lets go of what the runner works with. */
+  readonly close?: () => Promise<void>
+}
+
+/** The other end of {@link SlotThreads}: answers tasks until the thread is to end, and ends it then. */
+export function serveTasks<T extends SlotTask, R>(port: TaskPort, server: TaskServer<T, R>): void {
+  const { runner, moved = () => [], close = async () => {} } = server
   const slots: Slot[] = []
   port.on('message', (message) => {
+    if (message === END) {
+      runner.close()
+      close().finally(() => process.exit())
+      return
+    }
     const { id, task, slot, memory } = message as TaskMessage
     if (memory !== undefined) {
       slots[slot] = { number: slot, raw: Buffer.from(memory.raw), packed: Buffer.from(memory.packed) }

@@ -8,7 +8,10 @@ const { storePath } = workerData as { readonly storePath: string | undefined }
 const engine =
   storePath === undefined ? undefined : await EmbeddedStore.open(storePath, { readOnly: true, create: false })
 if (parentPort !== null) {
-  serveTasks(parentPort, new FileTasks(engine), (result) =>
-    'numbers' in result ? [result.numbers.buffer as ArrayBuffer, result.digests.buffer as ArrayBuffer] : [],
-  )
+  serveTasks(parentPort, {
+    runner: new FileTasks(engine),
+    moved: (result) =>
+      'numbers' in result ? [result.numbers.buffer as ArrayBuffer, result.digests.buffer as ArrayBuffer] : [],
+    close: async () => engine?.close(),
+  })
 }
