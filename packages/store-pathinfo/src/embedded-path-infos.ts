@@ -24,10 +24,11 @@ export class EmbeddedPathInfos {
   }
 
   /**
-   * Stores a path info. Of the same contents, signatures that are there already are kept.
+   * Stores a path info. Of the same contents, signatures that are there already are kept, and what this one does not
+   * say. One that is damaged is replaced.
    *
    * @returns what is stored, once it is durable
-   * @throws StoreError `already-exists` when the store path has other contents
+   * @throws StoreError `already-exists` when the store path has other contents, or another name
    */
   async put(info: PathInfo): Promise<PathInfo> {
     const session = this.#engine.write()
@@ -39,14 +40,20 @@ export class EmbeddedPathInfos {
   /** As {@link put}; the caller commits the session. */
   putIn(session: WriteSession, info: PathInfo): PathInfo {
     const bytes = this.#engine.get('pathInfos', info.storePath.digest)
-    const known = bytes === undefined ? undefined : stored(bytes)
+    const known = bytes === undefined ? undefined : soundOnly(bytes)
+    if (known !== undefined && !known.storePath.equals(info.storePath)) {
+      throw new StoreError(
+        'already-exists',
+        `${info.storePath.toAbsolute()} is in the store under the name ${known.storePath.name}`,
+      )
+    }
     if (known !== undefined && Buffer.compare(known.narSha256, info.narSha256) !== 0) {
       throw new StoreError(
         'already-exists',
         `${info.storePath.toAbsolute()} is in the store with another NAR hash`,
       )
     }
-    const merged = known === undefined ? info : mergeSignatures(known, info)
+    const merged = known === undefined ? info : merge(known, info)
     const encoded = encodePathInfo(merged)
     if (bytes === undefined || Buffer.compare(bytes, encoded) !== 0) {
       session.put('pathInfos', info.storePath.digest, encoded)
@@ -60,11 +67,25 @@ export class EmbeddedPathInfos {
   }
 }
 
-function mergeSignatures(known: PathInfo, info: PathInfo): PathInfo {
+function merge(known: PathInfo, info: PathInfo): PathInfo {
   const text = (s: { name: string; data: Uint8Array }): string =>
     `${s.name}:${Buffer.from(s.data).toString('base64')}`
   const signatures = new Map([...known.signatures, ...info.signatures].map((s) => [text(s), s]))
-  return { ...info, signatures: [...signatures.values()] }
+  return {
+    ...info,
+    references: info.references.length > 0 ? info.references : known.references,
+    signatures: [...signatures.values()],
+    deriver: info.deriver ?? known.deriver,
+    ca: info.ca ?? known.ca,
+  }
+}
+
+function soundOnly(bytes: Uint8Array): PathInfo | undefined {
+  try {
+    return decodePathInfo(bytes)
+  } catch {
+    return undefined
+  }
 }
 
 function stored(bytes: Uint8Array): PathInfo {

@@ -43,6 +43,7 @@ export async function* planSteps(
 ): AsyncGenerator<readonly NarStep[], void, undefined> {
   const open: Iterator<Directory['entries'][number]>[] = []
   let steps: NarStep[] = []
+  let name = 'the root'
   for (let next: Node | undefined = root; ; ) {
     if (next === undefined) break
     const node: Node = next
@@ -59,7 +60,7 @@ export async function* planSteps(
       signal?.throwIfAborted()
       const directory = await services.directories.get(node.digest, { signal })
       if (directory === undefined) {
-        throw new StoreError('directory-not-found', `directory ${node.digest} is not in the store`)
+        throw new StoreError('directory-not-found', `directory ${node.digest} of ${name} is not in the store`)
       }
       steps.push(ENTER)
       open.push(directory.entries.values())
@@ -69,6 +70,7 @@ export async function* planSteps(
       if (entry.done !== true) {
         steps.push({ kind: 'entry', name: entry.value.name.bytes })
         next = entry.value.node
+        if (next.kind === 'directory') name = `'${entry.value.name}'`
         break
       }
       steps.push(LEAVE)

@@ -159,7 +159,9 @@ export class Store implements AsyncDisposable {
   ): Promise<{ node: Node; storePath: StorePath | undefined }> {
     if (root instanceof StorePath) {
       const info: PathInfo | undefined = await this.pathInfos.get(root.digest)
-      if (info === undefined) throw new StoreError('not-found', `${root.toAbsolute()} is not in the store`)
+      if (info === undefined || !info.storePath.equals(root)) {
+        throw new StoreError('not-found', `${root.toAbsolute()} is not in the store`)
+      }
       return { node: info.node, storePath: info.storePath }
     }
     const directory = await this.directories.get(root)
