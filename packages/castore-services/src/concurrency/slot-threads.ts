@@ -188,6 +188,8 @@ export interface TaskPort {
 /** What a thread has to do its work with. */
 export interface TaskServer<T extends SlotTask, R> {
   readonly runner: TaskRunner<T, R>
+  /** What a task needs before it can run; tasks behind it wait with it. */
+  readonly prepare?: (task: T) => Promise<unknown> | undefined
   /** What of a result may be moved instead of copied. Default: nothing. */
   readonly moved?: (result: R) => readonly ArrayBuffer[]
   /** Lets go of what the runner works with. */
@@ -196,20 +198,40 @@ export interface TaskServer<T extends SlotTask, R> {
 
 /** The other end of {@link SlotThreads}: answers tasks until the thread is to end, and ends it then. */
 export function serveTasks<T extends SlotTask, R>(port: TaskPort, server: TaskServer<T, R>): void {
-  const { runner, moved = () => [], close = async () => {} } = server
+  const { runner, prepare = () => undefined, moved = () => [], close = async () => {} } = server
   const slots: Slot[] = []
+  // Messages are answered in order; most at once.
+  let tail: Promise<void> | undefined
+  const inOrder = (ready: Promise<unknown> | undefined, answer: () => void): void => {
+    if (ready === undefined && tail === undefined) {
+      answer()
+      return
+    }
+    const turn = (tail ?? Promise.resolve())
+      .then(() => ready)
+      .then(() => {
+        if (tail === turn) tail = undefined
+        answer()
+      })
+    tail = turn
+  }
   port.on('message', (message) => {
     if (message === END) {
-      runner.close()
-      close().finally(() => process.exit())
+      inOrder(undefined, () => {
+        runner.close()
+        close().finally(() => process.exit())
+      })
       return
     }
     const { id, task, slot, memory } = message as TaskMessage
     if (memory !== undefined) {
       slots[slot] = { number: slot, raw: Buffer.from(memory.raw), packed: Buffer.from(memory.packed) }
     }
-    const result = runner.run({ ...task, slot: slots[slot]! } as T)
-    port.postMessage({ id, result }, moved(result))
+    const whole = { ...task, slot: slots[slot]! } as T
+    inOrder(prepare(whole), () => {
+      const result = runner.run(whole)
+      port.postMessage({ id, result }, moved(result))
+    })
   })
 }
 

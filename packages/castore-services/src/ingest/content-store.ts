@@ -1,6 +1,6 @@
-import type { PackedRecord, WriteSession } from '@neve/embedded-store'
+import type { EmbeddedStore, PackedRecord, WriteSession } from '@neve/embedded-store'
 import { RECORD_HEADER } from '@neve/embedded-store/record'
-import { encodeChunkList } from '../blob/embedded.js'
+import { encodeChunkList, engineOf } from '../blob/embedded.js'
 import type { BlobService } from '../blob-service.js'
 import type { Slot, SlotAllowance } from '../concurrency/slot-threads.js'
 import type { ChunkResult, FileResult } from './file-tasks-protocol.js'
@@ -11,6 +11,7 @@ import type { ChunkResult, FileResult } from './file-tasks-protocol.js'
  */
 export class ContentStore {
   readonly blobs: BlobService
+  readonly #engine: EmbeddedStore | undefined
   readonly #session: WriteSession | undefined
   readonly #slots: SlotAllowance
   readonly #writing = new Map<Slot, Promise<unknown>[]>()
@@ -21,6 +22,7 @@ export class ContentStore {
 
   constructor(blobs: BlobService, session: WriteSession | undefined, slots: SlotAllowance) {
     this.blobs = blobs
+    this.#engine = engineOf(blobs)
     this.#session = session
     this.#slots = slots
   }
@@ -28,6 +30,11 @@ export class ContentStore {
   /** Whether tasks frame records, or contents are handed to the service. */
   get packs(): boolean {
     return this.#session !== undefined
+  }
+
+  /** Whether anything is stored yet that contents could be in already. */
+  get lookUp(): boolean {
+    return this.#engine !== undefined && this.#engine.count('content') > 0
   }
 
   /** Starts to store the files of one result. */

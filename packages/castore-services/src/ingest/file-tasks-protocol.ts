@@ -23,6 +23,8 @@ export interface ReadFilesTask {
   readonly slot: Slot
   /** Whether files that look as at their last import may be taken from the record of that. */
   readonly useFileCache: boolean
+  /** Whether the store has anything that the contents could be in already. */
+  readonly lookUp: boolean
 }
 
 /** One more piece of a large file, cut into whole chunks. */
@@ -44,6 +46,8 @@ export interface PackTask {
   readonly type: 'pack'
   readonly slot: Slot
   readonly lengths: readonly number[]
+  /** As for {@link ReadFilesTask}. */
+  readonly lookUp: boolean
 }
 
 export type Task = ReadFilesTask | ScanTask | PackTask

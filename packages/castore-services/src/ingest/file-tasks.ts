@@ -49,18 +49,34 @@ interface Scan {
  * thread, or where it was called for a tree that is not worth a thread.
  */
 export class FileTasks implements PackerContext, TaskRunner<Task, TaskResult> {
-  readonly #engine: EmbeddedStore | undefined
+  readonly #salt: number | undefined
+  #engine: EmbeddedStore | undefined
+  #lookUp = false
   readonly #cutter = new Cutter()
   readonly #scans = new Map<number, Scan>()
   readonly #settling = new Map<number, number>()
   #reader: ContentReader | undefined
 
-  /** @param engine where records are framed for, and where existing content is looked up; undefined to read only */
-  constructor(engine: EmbeddedStore | undefined) {
+  /**
+   * @param salt of the store that records are framed for; undefined to read only
+   * @param engine where tasks look content up that say so; see {@link FileTasks.engine}
+   */
+  constructor(salt: number | undefined, engine?: EmbeddedStore) {
+    this.#salt = salt
+    this.#engine = engine
+  }
+
+  /** The store to look content up in: needed from the first task on that says `lookUp`. */
+  get engine(): EmbeddedStore | undefined {
+    return this.#engine
+  }
+
+  set engine(engine: EmbeddedStore) {
     this.#engine = engine
   }
 
   run(task: Task): TaskResult {
+    this.#lookUp = task.type !== 'scan' && task.lookUp
     if (task.type === 'read') return this.#readFiles(task)
     if (task.type === 'scan') return this.#scan(task)
     return this.#pack(task)
@@ -104,7 +120,7 @@ export class FileTasks implements PackerContext, TaskRunner<Task, TaskResult> {
           if (read !== size) return results.finish(changed(path, size, read))
           const content = raw.subarray(used, used + size)
           const digest = size === 0 ? EMPTY : blake3.digest(content)
-          const chunks = this.#engine === undefined || size === 0 ? NO_CHUNKS : packer.file(digest, content)
+          const chunks = this.#salt === undefined || size === 0 ? NO_CHUNKS : packer.file(digest, content)
           results.file({ size, executable, digest, rawOffset: used, large: false }, seen, chunks.length)
           for (const chunk of chunks) results.chunk(chunk)
           used += size
@@ -201,12 +217,12 @@ export class FileTasks implements PackerContext, TaskRunner<Task, TaskResult> {
   }
 
   get salt(): number {
-    return this.#engine?.salt ?? 0
+    return this.#salt ?? 0
   }
 
   /** Whether this content is stored, and stored soundly: what is damaged is written again. */
   isStored(digest: Uint8Array): boolean {
-    if (this.#engine === undefined) return false
+    if (!this.#lookUp || this.#engine === undefined) return false
     this.#reader ??= this.#engine.contentReader()
     try {
       return (this.#reader.peek(digest) ?? this.#reader.readSync(digest)) !== undefined

@@ -12,10 +12,10 @@ export class FileWorkers extends SlotThreads<Task, TaskResult> {
   constructor(engine: EmbeddedStore | undefined, count?: number) {
     super({
       module: '@neve/castore-services/ingest/filesystem-worker',
-      workerData: { storePath: engine?.path },
+      workerData: { storePath: engine?.path, salt: engine?.salt },
       rawRoom: SLOT_RAW,
       packedRoom: SLOT_PACKED,
-      here: () => new FileTasks(engine),
+      here: () => new FileTasks(engine?.salt, engine),
       count,
     })
   }

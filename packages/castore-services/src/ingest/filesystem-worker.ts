@@ -1,17 +1,36 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { EmbeddedStore } from '@neve/embedded-store'
+import type { EmbeddedStore } from '@neve/embedded-store'
 import { serveTasks } from '../concurrency/slot-threads.js'
 import { FileTasks } from './file-tasks.js'
+import type { Task, TaskResult } from './file-tasks-protocol.js'
 
 /** The thread of a filesystem ingestion. */
-const { storePath } = workerData as { readonly storePath: string | undefined }
-const engine =
-  storePath === undefined ? undefined : await EmbeddedStore.open(storePath, { readOnly: true, create: false })
+const { storePath, salt } = workerData as {
+  readonly storePath: string | undefined
+  readonly salt: number | undefined
+}
+const tasks = new FileTasks(salt)
+
+/** The store is opened only when there is something in it: into an empty one an import starts sooner without. */
+async function openEngine(path: string): Promise<EmbeddedStore> {
+  const { EmbeddedStore } = await import('@neve/embedded-store')
+  const engine = await EmbeddedStore.open(path, { readOnly: true, create: false })
+  tasks.engine = engine
+  return engine
+}
+
+let opening: Promise<EmbeddedStore> | undefined
 if (parentPort !== null) {
-  serveTasks(parentPort, {
-    runner: new FileTasks(engine),
+  serveTasks<Task, TaskResult>(parentPort, {
+    runner: tasks,
+    prepare: (task) => {
+      if (storePath === undefined || tasks.engine !== undefined || task.type === 'scan' || !task.lookUp)
+        return
+      opening ??= openEngine(storePath)
+      return opening
+    },
     moved: (result) =>
       'numbers' in result ? [result.numbers.buffer as ArrayBuffer, result.digests.buffer as ArrayBuffer] : [],
-    close: async () => engine?.close(),
+    close: async () => (await opening)?.close(),
   })
 }

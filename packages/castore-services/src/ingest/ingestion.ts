@@ -144,6 +144,7 @@ export class Ingestion {
       skip,
       slot: batch.slot,
       useFileCache: this.#useRecords,
+      lookUp: this.#content.lookUp,
     }) as Promise<ReadFilesResult>
     // Looked at when its turn comes.
     result.catch(() => undefined)
@@ -163,6 +164,7 @@ export class Ingestion {
       skip,
       slot: batch.slot,
       useFileCache: this.#useRecords,
+      lookUp: this.#content.lookUp,
     }) as ReadFilesResult
   }
 

@@ -154,7 +154,12 @@ export class LargeFile {
       await writer.write(new Uint8Array(slot.raw.subarray(0, scan.used)))
       return []
     }
-    const result = await this.#workers.run({ type: 'pack', slot, lengths: scan.lengths })
+    const result = await this.#workers.run({
+      type: 'pack',
+      slot,
+      lengths: scan.lengths,
+      lookUp: this.#content.lookUp,
+    })
     return (result as PackResult).chunks
   }
 }

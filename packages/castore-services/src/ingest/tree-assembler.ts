@@ -35,7 +35,7 @@ export class TreeAssembler {
   add(name: Uint8Array, node: Node): void {
     const folder = this.#open.at(-1)
     if (folder === undefined) this.#root = node
-    else folder.entries.push({ name: PathComponent.from(name), node })
+    else folder.entries.push({ name: PathComponent.adopt(name), node })
   }
 
   /** Closes the open folder. */
