@@ -45,7 +45,7 @@ export function recordedMeasure(engine: EmbeddedStore, node: Node): NarMeasure |
   const record = engine.get('nars', measureKey(node))
   if (record === undefined || record.length !== 40) return undefined
   const narSize = Buffer.from(record.buffer, record.byteOffset, 8).readBigUInt64LE(0)
-  return { narSize, narSha256: record.slice(8) }
+  return { narSize, narSha256: new Uint8Array(record.subarray(8)) }
 }
 
 export function recordMeasure(session: WriteSession, node: Node, measure: NarMeasure): void {

@@ -52,7 +52,8 @@ export class MessageReader {
       if (length > BigInt(message.length - at))
         throw new Error(`a field of ${length} bytes at ${at} is cut off`)
       at += Number(length)
-      return message.slice(at - Number(length), at)
+      // A copy: a Buffer's own `slice` would be a view of the caller's bytes.
+      return new Uint8Array(message.subarray(at - Number(length), at))
     }
     while (at < message.length) {
       const tag = next()
