@@ -7,7 +7,13 @@ describe('the threads', () => {
     const { engine } = await embeddedServices()
     for (let step = 0; step < 40; step += 2) {
       const workers = new FileWorkers(engine, 2)
-      const task = { type: 'read', paths: new Uint8Array(0), skip: 0, useFileCache: false } as const
+      const task = {
+        type: 'read',
+        paths: new Uint8Array(0),
+        skip: 0,
+        useFileCache: false,
+        lookUp: true,
+      } as const
       const result = workers.run({ ...task, slot: workers.takeSlot() })
       const outcome = result.then(
         () => 'done',
