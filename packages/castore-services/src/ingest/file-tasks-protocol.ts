@@ -8,7 +8,7 @@ import type { Slot } from '../concurrency/slot-threads.js'
 /** Files above this length are read piece by piece, in bytes. */
 export const LARGE_FILE = 1024 * 1024
 /** Room for the contents of one task, in bytes. */
-export const SLOT_RAW = 4 * 1024 * 1024
+export const SLOT_RAW = 2 * 1024 * 1024
 /** Room for the framed records of one task, in bytes. */
 export const SLOT_PACKED = SLOT_RAW + 256 * 1024
 /** The most files of one task. */

@@ -17,7 +17,7 @@ import { LargeFile } from './large-file.js'
 import { fileNode, TreeAssembler } from './tree-assembler.js'
 
 /** Slots of one ingestion: enough to keep the threads busy while results wait for their turn. */
-const SLOTS_PER_THREAD = 3
+const SLOTS_PER_THREAD = 5
 /** So many slots are left for large files while tasks wait for their turn. */
 const RESERVED_SLOTS = 2
 const MAX_QUEUE = 16
