@@ -5,6 +5,9 @@ import type { BlobService } from '../blob-service.js'
 import type { Slot, SlotAllowance } from '../concurrency/slot-threads.js'
 import type { ChunkResult, FileResult } from './file-tasks-protocol.js'
 
+/** An empty store is asked again whether it still is with every so manyth task. */
+const LOOK_EVERY = 16
+
 /**
  * Stores what tasks have left in their slots: framed records as they are, into an embedded store's segment; or the
  * contents, into any other service.
@@ -17,6 +20,8 @@ export class ContentStore {
   readonly #writing = new Map<Slot, Promise<unknown>[]>()
   readonly #releases = new Set<Promise<void>>()
   #failure: { readonly error: unknown } | undefined
+  #lookUp = false
+  #asked = 0
   newBytes = 0
   storedBytes = 0
 
@@ -34,7 +39,10 @@ export class ContentStore {
 
   /** Whether anything is stored yet that contents could be in already. */
   get lookUp(): boolean {
-    return this.#engine !== undefined && this.#engine.count('content') > 0
+    if (this.#engine !== undefined && !this.#lookUp && this.#asked++ % LOOK_EVERY === 0) {
+      this.#lookUp = this.#engine.count('content') > 0
+    }
+    return this.#lookUp
   }
 
   /** Starts to store the files of one result. */
