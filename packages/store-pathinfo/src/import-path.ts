@@ -8,7 +8,7 @@ import {
 } from '@neve/castore-services/ingest/filesystem'
 import { narStorePath, type StorePath, validateName } from '@neve/nix-compat'
 import { StoreError } from './errors.js'
-import { measureNar, type NarMeasure, recordedMeasure, recordMeasure } from './measure-nar.js'
+import { type NarMeasure, recordedMeasure, recordMeasure } from './measure-nar.js'
 import { NarHashSink } from './nar-hash-sink.js'
 import { CaKind, type PathInfo } from './path-info.js'
 import type { ImportPathOptions, Store } from './store.js'
@@ -89,7 +89,10 @@ export class Importer {
       measure = recordedMeasure(engine, ingested.node)
       if (measure === undefined) {
         await session.commit()
-        measure = await measureNar(this.#store, ingested.node, { signal: options.signal })
+        measure = await this.#store.measureNar(
+          ingested.node,
+          options.signal === undefined ? {} : { signal: options.signal },
+        )
       }
     }
     const pathInfo = this.#store.pathInfos.putIn(session, pathInfoOf(name, ingested.node, measure))

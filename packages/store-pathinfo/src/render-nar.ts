@@ -33,7 +33,7 @@ export interface RenderNarOptions {
 export const MAX_NAR_DEPTH = 1_000_000
 
 /** How many slots one rendering has: what it holds of content at most. */
-const SLOTS = 4
+const SLOTS = 5
 
 /**
  * Renders the NAR of a node (spec 07 section 8.2): depth first, with memory for the directories on the way down and a
@@ -87,20 +87,17 @@ async function* renderFromEngine(
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const threads = options.threads ?? new ContentThreads(engine)
   const slots = new SlotAllowance(threads, SLOTS)
+  const held = new Set<Slot>()
   let started = 0
   const load = async (batch: NarBatch): Promise<{ batch: NarBatch; slot: Slot }> => {
     const slot = await slots.take()
+    held.add(slot)
     const task = { slot, digests: batch.digests, sizes: batch.sizes }
-    try {
-      // What fits one task is not worth a thread.
-      const result =
-        started++ === 0 || batch.sizes.length === 0 ? threads.runHere(task) : await threads.run(task)
-      if (result.failure !== undefined) throw failed(engine, batch, result.failure)
-      return { batch, slot }
-    } catch (error) {
-      slots.give(slot)
-      throw error
-    }
+    // What fits one task is not worth a thread.
+    const here = started++ === 0 || batch.sizes.length === 0
+    const result = here ? threads.runHere(task) : await threads.run(task)
+    if (result.failure !== undefined) throw failed(engine, batch, result.failure)
+    return { batch, slot }
   }
   try {
     const { signal } = options
@@ -114,9 +111,12 @@ async function* renderFromEngine(
         if (output.ready) yield* output.take()
       }
       yield* output.take()
+      held.delete(slot)
       slots.give(slot)
     }
   } finally {
+    // However the rendering ended, no task runs any more.
+    for (const slot of held) slots.give(slot)
     if (options.threads === undefined) await threads.close()
   }
 }

@@ -1,5 +1,6 @@
 import { B3Digest, type DirectorySizes, type Node, Path } from '@neve/castore-model'
 import { descend } from '@neve/castore-services'
+import { ContentThreads } from '@neve/castore-services/blob/content-threads'
 import { EmbeddedBlobService } from '@neve/castore-services/blob/embedded'
 import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embedded'
 import type { IngestProgress } from '@neve/castore-services/ingest/filesystem'
@@ -89,6 +90,7 @@ export class Store implements AsyncDisposable {
   readonly directories: EmbeddedDirectoryService
   readonly pathInfos: EmbeddedPathInfos
   readonly #importer: Importer
+  #threads: ContentThreads | undefined
 
   /** @param engine closed with the store */
   constructor(engine: EmbeddedStore) {
@@ -121,12 +123,12 @@ export class Store implements AsyncDisposable {
   ): AsyncIterable<Uint8Array> {
     const node =
       typeof target === 'object' && 'kind' in target ? target : (await this.resolve(String(target))).node
-    yield* renderNar(this, node, options)
+    yield* renderNar(this, node, { ...options, threads: this.#contentThreads() })
   }
 
   /** Size and SHA-256 of a node's NAR, from the record of an earlier calculation if there is one. */
   measureNar(node: Node, options: { readonly signal?: AbortSignal } = {}): Promise<NarMeasure> {
-    return measureNar(this, node, options)
+    return measureNar(this, node, { ...options, threads: this.#contentThreads() })
   }
 
   /**
@@ -144,8 +146,15 @@ export class Store implements AsyncDisposable {
     return { node, storePath: root.storePath, path: parsed.path }
   }
 
+  /** Threads for everything that is read from this store; none is started before there is work for it. */
+  #contentThreads(): ContentThreads {
+    this.#threads ??= new ContentThreads(this.engine)
+    return this.#threads
+  }
+
   async close(): Promise<void> {
     await this.#importer.close()
+    await this.#threads?.close()
     await this.engine.close()
   }
 
