@@ -20,6 +20,11 @@ export interface EmbeddedStoreOptions {
   readonly readOnly?: boolean
   /** A segment is sealed once it has this length, in bytes. Default: 256 MiB. */
   readonly segmentSize?: number
+  /**
+   * Another instance of this process has the store open and outlives this one, in another thread: its lock is enough.
+   * Default: false.
+   */
+  readonly beside?: boolean
 }
 
 /** Offsets in a segment must fit in 32 bits, and the last record may start just before the end. */
@@ -75,14 +80,14 @@ export class EmbeddedStore implements AsyncDisposable {
   readonly #tables: Tables
   readonly #files: SegmentFiles
   readonly #writer: StoreWriter | undefined
-  readonly #lock: StoreLock
+  readonly #lock: StoreLock | undefined
   #closed = false
   #closing: Promise<void> | undefined
 
   private constructor(
     layout: StoreLayout,
     salt: number,
-    lock: StoreLock,
+    lock: StoreLock | undefined,
     tables: Tables,
     options: EmbeddedStoreOptions,
   ) {
@@ -108,14 +113,14 @@ export class EmbeddedStore implements AsyncDisposable {
     const readOnly = options.readOnly === true
     const layout = layoutOf(path)
     const salt = openFormat(layout, options.create ?? !readOnly)
-    const lock = await lockWithTables(layout, salt, readOnly)
+    const lock = options.beside === true ? undefined : await lockWithTables(layout, salt, readOnly)
     try {
       const isNew = !readOnly && !existsSync(layout.tables)
       const tables = new Tables(layout.tables, readOnly)
       if (isNew) syncFolder(layout.root)
       return new EmbeddedStore(layout, salt, lock, tables, options)
     } catch (error) {
-      lock.release()
+      lock?.release()
       throw error
     }
   }
@@ -243,7 +248,7 @@ export class EmbeddedStore implements AsyncDisposable {
     } finally {
       this.#files.close()
       await this.#tables.close()
-      this.#lock.release()
+      this.#lock?.release()
     }
   }
 

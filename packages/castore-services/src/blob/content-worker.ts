@@ -5,7 +5,7 @@ import { ContentTasks } from './content-tasks.js'
 
 /** The thread that reads content of an embedded store. */
 const { storePath } = workerData as { readonly storePath: string }
-const engine = await EmbeddedStore.open(storePath, { readOnly: true, create: false })
+const engine = await EmbeddedStore.open(storePath, { readOnly: true, create: false, beside: true })
 if (parentPort !== null) {
   serveTasks(parentPort, { runner: new ContentTasks(engine), close: () => engine.close() })
 }

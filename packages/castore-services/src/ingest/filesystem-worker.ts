@@ -14,7 +14,7 @@ const tasks = new FileTasks(salt)
 /** The store is opened only when there is something in it: into an empty one an import starts sooner without. */
 async function openEngine(path: string): Promise<EmbeddedStore> {
   const { EmbeddedStore } = await import('@neve/embedded-store')
-  const engine = await EmbeddedStore.open(path, { readOnly: true, create: false })
+  const engine = await EmbeddedStore.open(path, { readOnly: true, create: false, beside: true })
   tasks.engine = engine
   return engine
 }

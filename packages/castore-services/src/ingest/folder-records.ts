@@ -1,10 +1,10 @@
 import type { WriteSession } from '@neve/embedded-store'
 import { FolderRecordWriter, folderKey } from './file-cache.js'
-import type { FileResult } from './file-tasks-protocol.js'
+import type { FileResult, FileSeen } from './file-tasks-protocol.js'
 
 interface OpenFolder {
   readonly path: Uint8Array
-  readonly record: FolderRecordWriter
+  readonly files: { readonly name: Uint8Array; readonly file: FileResult; readonly seen: FileSeen }[]
   device: number
   /** Whether anything differs from the record that is there. */
   fresh: boolean
@@ -20,7 +20,7 @@ export class FolderRecords {
   }
 
   enter(path: Uint8Array): void {
-    this.#open.push({ path, record: new FolderRecordWriter(), device: 0, fresh: false })
+    this.#open.push({ path, files: [], device: 0, fresh: false })
   }
 
   file(name: Uint8Array, file: FileResult): void {
@@ -28,9 +28,9 @@ export class FolderRecords {
     if (folder === undefined || file.seen === undefined || file.digest === undefined) return
     // A file that was taken from the record has no contents in the slot.
     if (file.rawOffset >= 0 || file.large) folder.fresh = true
-    if (folder.record.count > 0 && folder.device !== file.seen.device) return
+    if (folder.files.length > 0 && folder.device !== file.seen.device) return
     folder.device = file.seen.device
-    folder.record.add(name, file.size, file.executable, file.digest, file.seen)
+    folder.files.push({ name, file, seen: file.seen })
   }
 
   leave(): void {
@@ -38,9 +38,13 @@ export class FolderRecords {
     if (folder === undefined) return
     // The root's record says that the tree is known, whether it has files itself or not.
     const root = this.#open.length === 0
-    const empty = folder.record.count === 0
+    const empty = folder.files.length === 0
     if (root ? !empty && !folder.fresh : empty || !folder.fresh) return
-    this.#session.put('files', folderKey(withSlash(folder.path)), folder.record.finish(folder.device))
+    const record = new FolderRecordWriter()
+    for (const { name, file, seen } of folder.files) {
+      if (file.digest !== undefined) record.add(name, file.size, file.executable, file.digest, seen)
+    }
+    this.#session.put('files', folderKey(withSlash(folder.path)), record.finish(folder.device))
   }
 }
 
