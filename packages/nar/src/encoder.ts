@@ -56,6 +56,7 @@ const U64_MAX = 0xffff_ffff_ffff_ffffn
 export class NarEncoder {
   readonly #emit: (chunk: Uint8Array) => void
   readonly #reuse: boolean
+  readonly #largePiece: number
   readonly #maxDepth: number
   /** The last name of each open directory; empty before the first entry. */
   readonly #names: Uint8Array[] = []
@@ -73,6 +74,8 @@ export class NarEncoder {
   constructor(emit: (chunk: Uint8Array) => void, options: NarEncoderOptions = {}) {
     this.#emit = emit
     this.#reuse = options.reuseBuffer ?? false
+    // For a hash another call costs less than a copy, the more so out of shared memory.
+    this.#largePiece = this.#reuse ? 1024 : LARGE_PIECE
     this.#maxDepth = options.maxDepth ?? DEFAULT_MAX_DEPTH
     this.#allocate = options.allocate ?? ((length) => new Uint8Array(length))
     this.#buffer = this.#allocate(Math.max(options.bufferSize ?? 128 * 1024, 2 * STEP))
@@ -121,12 +124,12 @@ export class NarEncoder {
   }
 
   /**
-   * File content. Small pieces are copied; large ones (32 KiB or more) are handed over as they are, behind what is
+   * File content. Small pieces are copied; large ones (32 KiB or more, 1 KiB with `reuseBuffer`) are handed over as they are, behind what is
    * buffered. More than announced is `invalid-input`.
    */
   content(bytes: Uint8Array): void {
     this.#takeContent(BigInt(bytes.length))
-    if (bytes.length >= LARGE_PIECE) {
+    if (bytes.length >= this.#largePiece) {
       this.flush()
       this.#handedOver += BigInt(bytes.length)
       this.#emit(bytes)

@@ -20,6 +20,7 @@ export class ContentThreads extends SlotThreads<ContentTask, ContentResult> {
       workerData: { storePath: engine.path },
       rawRoom: CONTENT_ROOM,
       packedRoom: 0,
+      shared: false,
       here: () => new ContentTasks(engine),
       count,
     })

@@ -1,11 +1,14 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 
-/** Shared memory that a task works in. A thread is sent the memory once; after that the number says which it is. */
+/**
+ * Memory that a task works in. Shared memory is sent to a thread once; after that the number says which it is. Memory
+ * that is not shared moves to the thread and back: then `raw` and `packed` are others after each task.
+ */
 export interface Slot {
   readonly number: number
-  readonly raw: Buffer
-  readonly packed: Buffer
+  raw: Buffer
+  packed: Buffer
 }
 
 /** A task for {@link SlotThreads}: everything but the slot must survive a structured clone. */
@@ -28,6 +31,11 @@ export interface SlotThreadsInit<T extends SlotTask, R> {
   /** Lengths of the two parts of a slot, in bytes. */
   readonly rawRoom: number
   readonly packedRoom: number
+  /**
+   * Whether caller and thread may use a slot at the same time. Memory that is not shared moves between them, and is
+   * several times as fast to copy. Default: true.
+   */
+  readonly shared?: boolean | undefined
   /** Runs tasks in the calling thread. */
   readonly here: () => TaskRunner<T, R>
   /** How many threads. Default: the machine's, at most 8. */
@@ -35,6 +43,7 @@ export interface SlotThreadsInit<T extends SlotTask, R> {
 }
 
 interface Pending<R> {
+  readonly slot: Slot
   readonly resolve: (result: R) => void
   readonly reject: (error: unknown) => void
 }
@@ -56,7 +65,14 @@ interface TaskMessage {
   readonly id: number
   readonly task: object
   readonly slot: number
-  readonly memory: { readonly raw: SharedArrayBuffer; readonly packed: SharedArrayBuffer } | undefined
+  readonly memory: SlotMemory | undefined
+}
+
+/** A slot's memory, shared or moved. */
+interface SlotMemory {
+  readonly raw: ArrayBufferLike
+  readonly packed: ArrayBufferLike
+  readonly shared: boolean
 }
 
 /**
@@ -72,22 +88,21 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
   #sequence = 0
   #failure: unknown
   #closing: Promise<void> | undefined
+  readonly #shared: boolean
   readonly count: number
 
   constructor(init: SlotThreadsInit<T, R>) {
     this.#init = init
+    this.#shared = init.shared !== false
     this.count = Math.max(1, init.count ?? Math.min(availableParallelism(), 8))
   }
 
   /** Memory for a task: see {@link SlotAllowance}, which bounds how much of it one consumer takes. */
   takeSlot(): Slot {
-    return (
-      this.#idleSlots.pop() ?? {
-        number: this.#slots++,
-        raw: Buffer.from(new SharedArrayBuffer(this.#init.rawRoom)),
-        packed: Buffer.from(new SharedArrayBuffer(this.#init.packedRoom)),
-      }
-    )
+    const { rawRoom, packedRoom } = this.#init
+    const room = (length: number): Buffer =>
+      Buffer.from(this.#shared ? new SharedArrayBuffer(length) : new ArrayBuffer(length))
+    return this.#idleSlots.pop() ?? { number: this.#slots++, raw: room(rawRoom), packed: room(packedRoom) }
   }
 
   giveSlot(slot: Slot): void {
@@ -114,18 +129,18 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
         : this.#threads[pin % this.count]!
     const id = this.#sequence++
     const { slot, ...rest } = task
-    const known = thread.slots.has(slot.number)
+    const known = this.#shared && thread.slots.has(slot.number)
     thread.slots.add(slot.number)
     const message: TaskMessage = {
       id,
       task: rest,
       slot: slot.number,
-      memory: known ? undefined : { raw: memoryOf(slot.raw), packed: memoryOf(slot.packed) },
+      memory: known ? undefined : { raw: slot.raw.buffer, packed: slot.packed.buffer, shared: this.#shared },
     }
     return new Promise((resolve, reject) => {
       if (thread.pending.size === 0) thread.worker.ref()
-      thread.pending.set(id, { resolve, reject })
-      thread.worker.postMessage(message)
+      thread.pending.set(id, { slot, resolve, reject })
+      thread.worker.postMessage(message, this.#shared ? [] : buffersOf(slot))
     })
   }
 
@@ -134,8 +149,12 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
     const worker = new Worker(new URL(import.meta.resolve(module)), { workerData })
     const ended = new Promise<void>((resolve) => worker.on('exit', () => resolve()))
     const thread: Thread<R> = { worker, ended, pending: new Map(), slots: new Set() }
-    worker.on('message', ({ id, result }: { id: number; result: R }) => {
+    worker.on('message', ({ id, result, memory }: { id: number; result: R; memory?: SlotMemory }) => {
       const pending = thread.pending.get(id)
+      if (memory !== undefined && pending !== undefined) {
+        pending.slot.raw = Buffer.from(memory.raw)
+        pending.slot.packed = Buffer.from(memory.packed)
+      }
       thread.pending.delete(id)
       if (thread.pending.size === 0) worker.unref()
       pending?.resolve(result)
@@ -175,8 +194,8 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
   }
 }
 
-function memoryOf(buffer: Buffer): SharedArrayBuffer {
-  return buffer.buffer as unknown as SharedArrayBuffer
+function buffersOf(slot: Slot): ArrayBuffer[] {
+  return [slot.raw.buffer as ArrayBuffer, slot.packed.buffer as ArrayBuffer]
 }
 
 /** What a thread's module hears and answers with: a `parentPort`. */
@@ -227,10 +246,17 @@ export function serveTasks<T extends SlotTask, R>(port: TaskPort, server: TaskSe
     if (memory !== undefined) {
       slots[slot] = { number: slot, raw: Buffer.from(memory.raw), packed: Buffer.from(memory.packed) }
     }
-    const whole = { ...task, slot: slots[slot]! } as T
+    const lent = slots[slot]!
+    const whole = { ...task, slot: lent } as T
     inOrder(prepare(whole), () => {
       const result = runner.run(whole)
-      port.postMessage({ id, result }, moved(result))
+      if (memory === undefined || memory.shared) {
+        port.postMessage({ id, result }, moved(result))
+        return
+      }
+      delete slots[slot]
+      const back: SlotMemory = { raw: lent.raw.buffer, packed: lent.packed.buffer, shared: false }
+      port.postMessage({ id, result, memory: back }, [...moved(result), ...buffersOf(lent)])
     })
   })
 }
