@@ -119,13 +119,16 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
    * Runs a task in the thread with the fewest waiting.
    *
    * @param pin tasks with the same number go to the same thread
+   * @param apart of threads that have as few waiting, rather not the one of this number
    */
-  run(task: T, pin?: number): Promise<R> {
+  run(task: T, pin?: number, apart?: number): Promise<R> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
     while (this.#threads.length < this.count) this.#threads.push(this.#start())
+    const avoided = apart === undefined ? undefined : this.#threads[apart % this.count]
+    const load = (thread: Thread<R>): number => thread.pending.size + (thread === avoided ? 0.5 : 0)
     const thread =
       pin === undefined
-        ? this.#threads.reduce((best, next) => (next.pending.size < best.pending.size ? next : best))
+        ? this.#threads.reduce((best, next) => (load(next) < load(best) ? next : best))
         : this.#threads[pin % this.count]!
     const id = this.#sequence++
     const { slot, ...rest } = task

@@ -72,12 +72,13 @@ export class LargeFile {
         check()
         if (lost !== undefined) throw lost.error
         scan = undefined
+        // Where no slot is free, this one might be the next to be: then it must not be filled before the sink has it.
+        if (end === undefined && this.#slots.free > 0) scan = this.#scan(await this.#slots.take(), offset)
+        // After the scan, so that the thread which scans is not the first choice for framing.
         storing = this.#store(slot, result, writer, chunks, storing)
         storing.catch((error: unknown) => {
           lost ??= { error }
         })
-        // Where no slot is free, this one might be the next to be: then it must not be filled before the sink has it.
-        if (end === undefined && this.#slots.free > 0) scan = this.#scan(await this.#slots.take(), offset)
         this.#sink?.content(slot.raw.subarray(0, used))
         if (end === undefined) {
           scan ??= this.#scan(await this.#slots.take(), offset)
@@ -154,12 +155,8 @@ export class LargeFile {
       await writer.write(new Uint8Array(slot.raw.subarray(0, scan.used)))
       return []
     }
-    const result = await this.#workers.run({
-      type: 'pack',
-      slot,
-      lengths: scan.lengths,
-      lookUp: this.#content.lookUp,
-    })
+    const task = { type: 'pack', slot, lengths: scan.lengths, lookUp: this.#content.lookUp } as const
+    const result = await this.#workers.run(task, undefined, this.#pin)
     return (result as PackResult).chunks
   }
 }
