@@ -1,0 +1,208 @@
+import { B3Digest, type FileNode } from '@neve/castore-model'
+import { blobStream } from '../blob/stream.js'
+import { type BlobService, type ChunkMeta, DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
+import type { CallOptions } from '../call-options.js'
+import { eachConcurrent } from '../concurrency/each-concurrent.js'
+import { mapOrdered } from '../concurrency/map-ordered.js'
+import { ByteSemaphore } from '../concurrency/semaphore.js'
+import { CastoreError, DataLossError } from '../errors.js'
+
+/** Counts of {@link BlobCopy}, in bytes where they are sizes. */
+export interface BlobCopyState {
+  readonly blobs: number
+  readonly bytes: number
+  readonly doneBlobs: number
+  readonly doneBytes: number
+}
+
+/** Large blobs that are copied at once: each has chunks under way on both sides. */
+const LARGE_AT_ONCE = 4
+/** Chunks of one large blob that are fetched ahead. */
+const CHUNKS_AHEAD = 4
+/** The largest chunk that anybody cuts: 1 MiB here, some MiB in stores with another average. */
+const MAX_CHUNK = 64 * 1024 * 1024
+/** So many blobs are remembered; then the target is asked again. */
+const MAX_REMEMBERED = 500_000
+
+/** Copies blobs that a target lacks. */
+export class BlobCopy {
+  copiedBlobs = 0
+  copiedBytes = 0
+  readBytes = 0
+  presentBlobs = 0
+  readonly #from: BlobService
+  readonly #to: BlobService
+  readonly #concurrency: number
+  readonly #reuseChunks: boolean
+  readonly #onProgress: (state: BlobCopyState) => void
+  readonly #large = new ByteSemaphore(LARGE_AT_ONCE)
+  readonly #seen = new Set<string>()
+  #blobs = 0
+  #bytes = 0
+  #doneBytes = 0
+
+  constructor(
+    { from, to }: { readonly from: BlobService; readonly to: BlobService },
+    concurrency: number,
+    reuseChunks: boolean,
+    onProgress: (state: BlobCopyState) => void,
+  ) {
+    this.#from = from
+    this.#to = to
+    this.#concurrency = concurrency
+    this.#reuseChunks = reuseChunks
+    this.#onProgress = onProgress
+  }
+
+  /** Copies what is missing of the blobs of these files. When it settles, nothing runs any more. */
+  run(files: AsyncGenerator<FileNode, void, undefined>, options: CallOptions): Promise<void> {
+    return eachConcurrent(
+      this.#different(files),
+      this.#concurrency,
+      (file, signal) => this.#blob(file, { signal }),
+      options,
+    )
+  }
+
+  async *#different(files: AsyncIterable<FileNode>): AsyncGenerator<FileNode, void, undefined> {
+    for await (const file of files) {
+      const { key } = file.digest
+      if (this.#seen.has(key) || file.digest.equals(B3Digest.EMPTY)) continue
+      if (this.#seen.size === MAX_REMEMBERED) this.#seen.clear()
+      this.#seen.add(key)
+      this.#blobs++
+      this.#bytes += Number(file.size)
+      yield file
+    }
+  }
+
+  async #blob(file: FileNode, options: CallOptions): Promise<void> {
+    if (await this.#to.has(file.digest, options)) {
+      this.presentBlobs++
+      this.#doneBytes += Number(file.size)
+    } else {
+      if (file.size <= DEFAULT_GET_MAX_SIZE) await this.#small(file, options)
+      else await this.#whenRoom(file, options)
+      this.copiedBlobs++
+      this.copiedBytes += Number(file.size)
+    }
+    this.#tell()
+  }
+
+  #tell(): void {
+    this.#onProgress({
+      blobs: this.#blobs,
+      bytes: this.#bytes,
+      doneBlobs: this.copiedBlobs + this.presentBlobs,
+      doneBytes: this.#doneBytes,
+    })
+  }
+
+  async #small(file: FileNode, options: CallOptions): Promise<void> {
+    const { digest } = file
+    const content = await this.#from.get(digest, options)
+    if (content === undefined) throw absent(file)
+    expectSize(file, BigInt(content.length))
+    this.readBytes += content.length
+    expectDigest(digest, await this.#to.put(content, options))
+    this.#doneBytes += content.length
+  }
+
+  async #whenRoom(file: FileNode, options: CallOptions): Promise<void> {
+    const permit = await this.#large.acquire(1, options)
+    try {
+      await this.#largeBlob(file, options)
+    } finally {
+      permit.release()
+    }
+  }
+
+  async #largeBlob(file: FileNode, options: CallOptions): Promise<void> {
+    const chunks = this.#reuseChunks ? await this.#from.chunks(file.digest, options) : undefined
+    await using writer = this.#to.openWrite(options)
+    let written = 0n
+    const pieces =
+      chunks === undefined || chunks.length === 0
+        ? this.#whole(file, options)
+        : this.#chunkwise(file, chunks, options)
+    for await (const piece of pieces) {
+      await writer.write(piece, options)
+      written += BigInt(piece.length)
+      this.#doneBytes += piece.length
+      this.#tell()
+    }
+    expectSize(file, written)
+    expectDigest(file.digest, await writer.close(options))
+  }
+
+  async *#whole(file: FileNode, options: CallOptions): AsyncGenerator<Uint8Array, void, undefined> {
+    await using reader = await this.#from.open(file.digest, options)
+    if (reader === undefined) throw absent(file)
+    expectSize(file, reader.size)
+    for await (const piece of blobStream(reader, options)) {
+      this.readBytes += piece.length
+      yield piece
+    }
+  }
+
+  async *#chunkwise(
+    file: FileNode,
+    chunks: readonly ChunkMeta[],
+    options: CallOptions,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    expectSize(
+      file,
+      chunks.reduce((sum, { size }) => sum + size, 0n),
+    )
+    const fetch = (chunk: ChunkMeta, signal: AbortSignal): Promise<Uint8Array> =>
+      this.#chunk(file, chunk, { signal })
+    yield* mapOrdered(chunks, CHUNKS_AHEAD, fetch, options)
+  }
+
+  async #chunk(file: FileNode, { digest, size }: ChunkMeta, options: CallOptions): Promise<Uint8Array> {
+    if (size > MAX_CHUNK) {
+      throw new DataLossError(
+        file.digest,
+        'the source',
+        `chunk ${digest} of ${file.digest} has ${size} bytes`,
+      )
+    }
+    const sized = { ...options, maxSize: Number(size) }
+    const present = await this.#presentChunk(digest, size, options)
+    if (present !== undefined) return present
+    const content = await this.#from.get(digest, sized)
+    if (content === undefined || BigInt(content.length) !== size) {
+      const found = content === undefined ? 'missing' : `of ${content.length} bytes, expected ${size}`
+      throw new DataLossError(file.digest, 'the source', `chunk ${digest} of blob ${file.digest} is ${found}`)
+    }
+    this.readBytes += content.length
+    return content
+  }
+
+  /** A chunk that the target has; one that is damaged there, or of another length, is as good as none. */
+  async #presentChunk(digest: B3Digest, size: bigint, options: CallOptions): Promise<Uint8Array | undefined> {
+    try {
+      const content = await this.#to.get(digest, { ...options, maxSize: Number(size) })
+      return content === undefined || BigInt(content.length) !== size ? undefined : content
+    } catch (error) {
+      if (error instanceof CastoreError && (error.code === 'data-loss' || error.code === 'too-large')) {
+        return undefined
+      }
+      throw error
+    }
+  }
+}
+
+function absent(file: FileNode): CastoreError {
+  return new DataLossError(file.digest, 'the source', `blob ${file.digest} does not exist`)
+}
+
+function expectSize(file: FileNode, actual: bigint): void {
+  if (actual === file.size) return
+  throw new CastoreError('size', `blob ${file.digest} has ${actual} bytes, its node says ${file.size}`)
+}
+
+function expectDigest(expected: B3Digest, actual: B3Digest): void {
+  if (actual.equals(expected)) return
+  throw new DataLossError(expected, 'the source', `content of blob ${expected} hashes to ${actual}`)
+}

@@ -1,0 +1,7 @@
+export {
+  type CopyClosureOptions,
+  type CopyProgress,
+  type CopyResult,
+  type CopyServices,
+  copyClosure,
+} from './copy-closure.js'
