@@ -164,7 +164,7 @@ export class EmbeddedBlobService implements BlobService {
     await using reader = await this.open(digest, options)
     if (reader === undefined) return undefined
     if (reader.size > BigInt(maxSize)) throw new BlobTooLargeError(digest, reader.size, maxSize)
-    return reader.readAt(0n, Number(reader.size), options)
+    return await reader.readAt(0n, Number(reader.size), options)
   }
 
   async put(content: Uint8Array, options: CallOptions = {}): Promise<B3Digest> {
@@ -172,7 +172,7 @@ export class EmbeddedBlobService implements BlobService {
     if (content.length > chunkSizes().min) {
       await using writer = this.openWrite(options)
       await writer.write(content)
-      return writer.close()
+      return await writer.close()
     }
     const digest = B3Digest.of(content)
     if (content.length === 0) return digest

@@ -48,7 +48,7 @@ export async function writeBlob(
     await writer.write(content.subarray(at, at + size))
     at += size
   }
-  return writer.close()
+  return await writer.close()
 }
 
 /** All bytes of a stream, in a new array. */

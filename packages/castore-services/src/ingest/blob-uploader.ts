@@ -179,7 +179,7 @@ export class ConcurrentBlobUploader implements AsyncDisposable {
     for await (const piece of checkedSource(path, expectedSize, source, signal)) {
       await labelled('blob-write', path, signal, () => writer.write(piece, { signal }))
     }
-    return labelled('blob-finalize', path, signal, () => writer.close({ signal }))
+    return await labelled('blob-finalize', path, signal, () => writer.close({ signal }))
   }
 }
 
