@@ -1,6 +1,6 @@
-// Makes the .proto files of both generations from the templates, and protobufjs static code of them.
+// Makes the .proto files of both generations from the templates, adds those that only one has, and protobufjs static code of them.
 import { execFileSync } from 'node:child_process'
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,17 +9,25 @@ const home = fileURLToPath(new URL('..', import.meta.url))
 const generated = join(home, 'src/generated')
 // What stands in this folder is copied beside the built code: importers and server reflection need the files themselves.
 const protos = join(generated, 'public/protos')
+const templates = readdirSync(join(home, 'proto'))
+  .filter((name) => name.endsWith('.template'))
+  .sort()
 const files = []
 
 for (const generation of ['tvix', 'snix']) {
   const folder = join(protos, generation, 'castore/protos')
   mkdirSync(folder, { recursive: true })
-  for (const template of readdirSync(join(home, 'proto')).sort()) {
+  for (const template of templates) {
     const text = readFileSync(join(home, 'proto', template), 'utf8')
     const file = join(folder, template.replace(/\.template$/, ''))
     writeFileSync(file, text.replaceAll('{{generation}}', generation))
     files.push(file)
   }
+}
+for (const name of readdirSync(join(home, 'proto/snix'))) {
+  const file = join(protos, 'snix/castore/protos', name)
+  copyFileSync(join(home, 'proto/snix', name), file)
+  files.push(file)
 }
 
 const require = createRequire(import.meta.url)
