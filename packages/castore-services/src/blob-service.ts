@@ -15,8 +15,17 @@ export interface ByteRange {
   readonly end: bigint
 }
 
+/** Options of {@link BlobService.open}. */
+export interface OpenBlobOptions extends CallOptions {
+  /**
+   * How many bytes the blob probably has: whoever found it in a directory knows. It may save a look-up (spec 10 section
+   * 3) and binds nobody: a wrong one gives the same bytes. Default: not known.
+   */
+  readonly sizeHint?: bigint | undefined
+}
+
 /** Options of {@link BlobService.get}. */
-export interface GetBlobOptions extends CallOptions {
+export interface GetBlobOptions extends OpenBlobOptions {
   /** The most bytes to take, in bytes. A larger blob is refused. Default: 1 MiB less one byte. */
   readonly maxSize?: number | undefined
 }
@@ -110,7 +119,7 @@ export interface BlobService {
    *
    * @returns undefined when it is not stored
    */
-  open(digest: B3Digest, options?: CallOptions): Promise<BlobReader | undefined>
+  open(digest: B3Digest, options?: OpenBlobOptions): Promise<BlobReader | undefined>
 
   /**
    * Starts a new blob. Cannot fail: trouble shows in the calls of the writer.

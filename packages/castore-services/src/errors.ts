@@ -13,7 +13,7 @@ import type { B3Digest } from '@neve/castore-model'
  * - `order`: a directory came before one that has to come first, or was not asked for
  * - `size`: a directory is referenced with a size it does not have
  * - `disconnected`: an upload has more than one root
- * - `incomplete`: a closure lacks a directory that it references
+ * - `incomplete`: a closure lacks a directory that it references, or a chunk list names a chunk that is not stored
  * - `unsupported`: the service cannot do this at all
  * - `unavailable`: the backend cannot be reached now; trying again may help
  * - `too-large`: the content is larger than the caller's or the service's limit
@@ -109,6 +109,18 @@ export class BlobTooLargeError extends CastoreError {
     readonly limit: number,
   ) {
     super('too-large', `blob ${digest} has ${size} bytes, expected at most ${limit}`)
+  }
+}
+
+/** The list of a blob was to be stored before one of its chunks was (spec 10 section 2). */
+export class MissingChunkError extends CastoreError {
+  override readonly name = 'MissingChunkError'
+
+  constructor(
+    readonly blob: B3Digest,
+    readonly chunk: B3Digest,
+  ) {
+    super('incomplete', `chunk ${chunk} of blob ${blob} is not stored: chunks have to come before their list`)
   }
 }
 

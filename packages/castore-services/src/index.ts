@@ -6,6 +6,7 @@ export { MemoryBlobReader } from './blob/memory-reader.js'
 export { NaiveSeeker } from './blob/naive-seeker.js'
 export { type BlobStreamOptions, blobStream } from './blob/stream.js'
 export { BlobWriterBase } from './blob/writer-base.js'
+export type { BlobListStore } from './blob-list-store.js'
 export {
   type BlobReader,
   type BlobService,
@@ -14,8 +15,10 @@ export {
   type ChunkMeta,
   DEFAULT_GET_MAX_SIZE,
   type GetBlobOptions,
+  type OpenBlobOptions,
 } from './blob-service.js'
 export type { CallOptions } from './call-options.js'
+export { type ChunkStore, DEFAULT_MAX_CHUNK_SIZE, type GetChunkOptions } from './chunk-store.js'
 export { abortable } from './concurrency/abortable.js'
 export { LruMap } from './concurrency/lru-map.js'
 export { mapOrdered } from './concurrency/map-ordered.js'
@@ -36,5 +39,6 @@ export {
   type CastoreErrorKind,
   DataLossError,
   DirectoryOrderError,
+  MissingChunkError,
   WrongSizeError,
 } from './errors.js'

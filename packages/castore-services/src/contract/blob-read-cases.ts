@@ -56,6 +56,22 @@ export function blobReadCases(service: () => BlobService): void {
     expect(sameBytes(await collectBytes(blobStream(reader)), content)).toBe(true)
   })
 
+  it('10#5 gives the same whatever size is expected', async () => {
+    for (const { content, digest } of [HELLO, BLOB_B]) {
+      for (const sizeHint of [0n, 1n, BigInt(content.length), 2n ** 40n]) {
+        expect(await service().open(BLOB_A.digest, { sizeHint })).toBeUndefined()
+        expect(await service().get(BLOB_A.digest, { sizeHint })).toBeUndefined()
+      }
+      await service().put(content)
+      for (const sizeHint of [0n, 1n, BigInt(content.length), 2n ** 40n]) {
+        await using reader = (await service().open(digest, { sizeHint }))!
+        expect(reader.size).toBe(BigInt(content.length))
+        expect(sameBytes(await collectBytes(blobStream(reader)), content)).toBe(true)
+        expect(sameBytes(await service().get(digest, { sizeHint }), content)).toBe(true)
+      }
+    }
+  })
+
   it('02#5 02#8 02#10 seeks and reads in turn', async () => {
     await writeBlob(service(), BLOB_B.content)
     await using reader = await opened(service(), BLOB_B.digest)

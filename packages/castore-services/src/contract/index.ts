@@ -1,4 +1,10 @@
+export {
+  type BlobListStoreContractInit,
+  blobListStoreContract,
+  type SplitStores,
+} from './blob-list-store-contract.js'
 export { type BlobServiceContractInit, blobServiceContract } from './blob-service-contract.js'
+export { type ChunkStoreContractInit, chunkStoreContract } from './chunk-store-contract.js'
 export {
   type DirectoryServiceCapabilities,
   type DirectoryServiceContractInit,

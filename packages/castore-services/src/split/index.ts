@@ -1,0 +1,6 @@
+export { normalizedBlobList, trustedBlobList } from './blob-list.js'
+export { type CheckedBlobListsInit, checkedBlobLists, type PutListCheck } from './checked-blob-lists.js'
+export { blobListStoreOf, chunkStoreOf } from './halves.js'
+export { MemoryBlobListStore } from './memory-blob-list-store.js'
+export { MemoryChunkStore } from './memory-chunk-store.js'
+export { type SplitBlobServiceInit, splitBlobService } from './split-blob-service.js'
