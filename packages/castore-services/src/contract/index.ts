@@ -10,4 +10,5 @@ export {
   type DirectoryServiceContractInit,
   directoryServiceContract,
 } from './directory-service-contract.js'
+export { type ObjectStoreContractInit, objectStoreContract } from './object-store-contract.js'
 export type { ServiceFixture } from './service-fixture.js'

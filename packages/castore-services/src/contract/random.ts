@@ -27,3 +27,8 @@ export class SeededRandom {
     return (word ^ (word >>> 15)) >>> 0
   }
 }
+
+/** Bytes that no compression makes smaller, the same in every run. */
+export function randomBytes(length: number, seed: number): Uint8Array {
+  return new SeededRandom(seed).bytes(length)
+}

@@ -1,0 +1,106 @@
+import { expect, it } from 'vitest'
+import type { ObjectStore } from '../object-store/object-store.js'
+import { sameBytes } from './blob-fixtures.js'
+import { bytes, CONTENT, KEY, listed, OTHER_KEY } from './object-fixtures.js'
+import { randomBytes } from './random.js'
+
+export function objectWriteCases(store: () => ObjectStore): void {
+  it('replaces an object by a longer and by a shorter one', async () => {
+    await store().put(KEY, CONTENT)
+    for (const content of [bytes('Hello World, and all who are in it'), bytes('Hi'), bytes('')]) {
+      await store().put(KEY, content)
+      expect(await store().head(KEY)).toEqual({ key: KEY, size: content.length })
+      expect(sameBytes(await store().get(KEY), content)).toBe(true)
+    }
+  })
+
+  it('keeps nothing of what it was given', async () => {
+    const content = bytes('mine')
+    await store().put(KEY, content)
+    await store().putIfAbsent(OTHER_KEY, content)
+    content.fill(0)
+    expect(sameBytes(await store().get(KEY), bytes('mine'))).toBe(true)
+    expect(sameBytes(await store().get(OTHER_KEY), bytes('mine'))).toBe(true)
+  })
+
+  it('writes a view, and not the whole of its buffer', async () => {
+    const whole = bytes('before-content-after')
+    await store().put(KEY, whole.subarray(7, 14))
+    expect(sameBytes(await store().get(KEY), bytes('content'))).toBe(true)
+  })
+
+  it('writes if absent, and tells whether it did', async () => {
+    expect(await store().putIfAbsent(KEY, CONTENT)).toBe(true)
+    expect(await store().putIfAbsent(KEY, bytes('another'))).toBe(false)
+    expect(sameBytes(await store().get(KEY), CONTENT)).toBe(true)
+    await store().delete(KEY)
+    expect(await store().putIfAbsent(KEY, bytes('another'))).toBe(true)
+    expect(sameBytes(await store().get(KEY), bytes('another'))).toBe(true)
+  })
+
+  it('knows an empty object from none', async () => {
+    expect(await store().putIfAbsent(KEY, new Uint8Array(0))).toBe(true)
+    expect(await store().head(KEY)).toEqual({ key: KEY, size: 0 })
+    expect(await store().get(KEY)).toHaveLength(0)
+    expect(await store().putIfAbsent(KEY, CONTENT)).toBe(false)
+    expect(await listed(store(), '')).toEqual({ [KEY]: 0 })
+  })
+
+  it('deletes', async () => {
+    await store().put(KEY, CONTENT)
+    await store().put(OTHER_KEY, CONTENT)
+    await store().delete(KEY)
+    expect(await store().head(KEY)).toBeUndefined()
+    expect(await store().get(KEY)).toBeUndefined()
+    expect(await store().head(OTHER_KEY)).toEqual({ key: OTHER_KEY, size: CONTENT.length })
+    await store().delete(KEY)
+    await store().delete('never/was/there')
+  })
+
+  it('lists by prefix', async () => {
+    const keys = ['a', 'ab', 'b/a', 'b/ab', 'b/c/d', 'b/c/e', 'bc', 'c/a']
+    for (const [index, key] of keys.entries()) await store().put(key, randomBytes(index, index))
+    const sizes = Object.fromEntries(keys.map((key, index) => [key, index]))
+    for (const prefix of [
+      '',
+      'a',
+      'ab',
+      'b',
+      'b/',
+      'b/a',
+      'b/c',
+      'b/c/',
+      'b/c/d',
+      'c/',
+      'd',
+      'd/',
+      'b/c/d/',
+    ]) {
+      const expected = Object.fromEntries(Object.entries(sizes).filter(([key]) => key.startsWith(prefix)))
+      expect(await listed(store(), prefix), prefix).toEqual(expected)
+    }
+  })
+
+  it('lists nothing where there is nothing', async () => {
+    expect(await listed(store(), '')).toEqual({})
+    expect(await listed(store(), 'blobs/b3/')).toEqual({})
+    await store().put(KEY, CONTENT)
+    await store().delete(KEY)
+    expect(await listed(store(), '')).toEqual({})
+  })
+
+  it('can be stopped while it lists', async () => {
+    for (let index = 0; index < 20; index++) await store().put(`many/${index}`, CONTENT)
+    let count = 0
+    for await (const _ of store().list('many/')) if (++count === 3) break
+    expect(count).toBe(3)
+    expect(Object.keys(await listed(store(), 'many/'))).toHaveLength(20)
+  })
+
+  it.each(['/', '/a', 'a//', '../', '..//a', 'a/../b', './a', 'a b', 'ä', 'a%'])(
+    'refuses the prefix %j',
+    async (prefix) => {
+      await expect(listed(store(), prefix)).rejects.toMatchObject({ code: 'invalid-input' })
+    },
+  )
+}
