@@ -1,4 +1,5 @@
 import type { Node } from '@neve/castore-model'
+import { engineOf } from '@neve/castore-services/blob/embedded'
 import {
   absolute,
   FileWorkers,
@@ -6,8 +7,11 @@ import {
   ingestPath,
   isRecorded,
 } from '@neve/castore-services/ingest/filesystem'
+import type { WriteSession } from '@neve/embedded-store'
 import { narStorePath, type StorePath, validateName } from '@neve/nix-compat'
+import { EmbeddedPathInfos } from './embedded-path-infos.js'
 import { StoreError } from './errors.js'
+import { LazyPathInfos } from './lazy-path-infos.js'
 import { type NarMeasure, recordedMeasure, recordMeasure } from './measure-nar.js'
 import { NarHashSink } from './nar-hash-sink.js'
 import { CaKind, type PathInfo } from './path-info.js'
@@ -66,12 +70,15 @@ export class Importer {
 
   async import(path: string | Uint8Array, options: ImportPathOptions): Promise<ImportedPath> {
     const name = options.name === undefined ? storePathName(path) : checkName(options.name)
-    const { engine } = this.#store
+    const { pathInfos, engine: shared } = this.#store
+    const engine = engineOf(this.#store.blobs)
     this.#workers ??= new FileWorkers(engine)
-    const session = engine.write()
+    if (pathInfos instanceof LazyPathInfos) await pathInfos.open()
+    const session = shared?.write()
     const fileCache = options.fileCache !== false
+    const known = fileCache && engine !== undefined && isRecorded(engine, absolute(path))
     // What is known from an earlier import is not read again, so there is nothing to hash in passing.
-    const sink = fileCache && isRecorded(engine, absolute(path)) ? undefined : new NarHashSink()
+    const sink = known ? undefined : new NarHashSink()
     const ingested = await ingestPath(this.#store, path, {
       directorySizes: options.directorySizes,
       signal: options.signal,
@@ -81,23 +88,35 @@ export class Importer {
       session,
       fileCache,
     })
-    let measure: NarMeasure | undefined
-    if (sink !== undefined) {
-      measure = sink.finish()
-      recordMeasure(session, ingested.node, measure)
-    } else {
-      measure = recordedMeasure(engine, ingested.node)
-      if (measure === undefined) {
-        await session.commit()
-        measure = await this.#store.measureNar(
-          ingested.node,
-          options.signal === undefined ? {} : { signal: options.signal },
-        )
-      }
-    }
-    const pathInfo = this.#store.pathInfos.putIn(session, pathInfoOf(name, ingested.node, measure))
-    await session.commit()
+    const measure = await this.#measure(ingested.node, sink, session, options)
+    const info = pathInfoOf(name, ingested.node, measure)
+    const pathInfo =
+      session !== undefined && pathInfos instanceof EmbeddedPathInfos
+        ? pathInfos.putIn(session, info)
+        : await pathInfos.put(info)
+    await session?.commit()
     return { ...ingested, ...measure, storePath: pathInfo.storePath, pathInfo }
+  }
+
+  /** The measure that the sink took, or that is on record, or that takes a rendering. */
+  async #measure(
+    node: Node,
+    sink: NarHashSink | undefined,
+    session: WriteSession | undefined,
+    { signal }: ImportPathOptions,
+  ): Promise<NarMeasure> {
+    const engine = engineOf(this.#store.blobs)
+    if (sink !== undefined) {
+      const measure = sink.finish()
+      const records = session ?? engine?.write()
+      if (records !== undefined) recordMeasure(records, node, measure)
+      if (session === undefined) await records?.commit()
+      return measure
+    }
+    const known = engine === undefined ? undefined : recordedMeasure(engine, node)
+    if (known !== undefined) return known
+    await session?.commit()
+    return this.#store.measureNar(node, signal === undefined ? {} : { signal })
   }
 
   async close(): Promise<void> {

@@ -3,11 +3,16 @@
  *
  * @packageDocumentation
  */
+
+export { embeddedPath } from './embedded-address.js'
 export { EmbeddedPathInfos } from './embedded-path-infos.js'
 export { StoreError, type StoreErrorCode } from './errors.js'
 export { checkName, type ImportedPath, storePathName } from './import-path.js'
 export { calculateNar, type NarMeasure } from './measure-nar.js'
+export { MemoryPathInfos } from './memory-path-infos.js'
 export { NarHashSink } from './nar-hash-sink.js'
+export { type Castore, openCastore } from './open-castore.js'
+export { type LocalStore, openStore, type StoreSources } from './open-store.js'
 export {
   CaKind,
   decodePathInfo,
@@ -16,14 +21,14 @@ export {
   type PathInfoCa,
   type PathInfoSignature,
 } from './path-info.js'
+export type { PathInfoService } from './path-info-service.js'
 export { type NarServices, type RenderNarOptions, renderNar } from './render-nar.js'
+export type { OpenedCastore, OpenStoreOptions } from './service-opener.js'
 export {
-  embeddedPath,
   type ImportPathOptions,
-  type OpenStoreOptions,
-  openStore,
   parseAddress,
   type Resolved,
   Store,
+  type StoreParts,
 } from './store.js'
 export { defaultStorePath } from './store-location.js'

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import { blake3, encodeNode, type Node } from '@neve/castore-model'
+import { engineOf } from '@neve/castore-services/blob/embedded'
 import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
 import { type NarServices, type RenderNarOptions, renderNar } from './render-nar.js'
 
@@ -25,16 +26,18 @@ export async function calculateNar(
   return { narSize, narSha256: new Uint8Array(hash.digest()) }
 }
 
-/** As {@link calculateNar}, with a record by root node that outlives the process. */
+/** As {@link calculateNar}; where blobs are in an embedded store, with a record by root node that outlives the process. */
 export async function measureNar(
-  services: NarServices & { readonly engine: EmbeddedStore },
+  services: NarServices,
   node: Node,
   options: RenderNarOptions = {},
 ): Promise<NarMeasure> {
-  const known = recordedMeasure(services.engine, node)
+  const engine = engineOf(services.blobs)
+  if (engine === undefined) return calculateNar(services, node, options)
+  const known = recordedMeasure(engine, node)
   if (known !== undefined) return known
   const measure = await calculateNar(services, node, options)
-  const session = services.engine.write()
+  const session = engine.write()
   recordMeasure(session, node, measure)
   await session.commit()
   return measure

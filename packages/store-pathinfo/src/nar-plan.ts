@@ -1,8 +1,9 @@
-import { B3Digest, type Directory, type FileNode, type Node } from '@neve/castore-model'
+import { B3Digest, type DirectoryEntry, type FileNode, type Node } from '@neve/castore-model'
 import { type BlobService, DataLossError, type DirectoryService } from '@neve/castore-services'
 import { CONTENT_TASK_BYTES, CONTENT_TASK_PIECES } from '@neve/castore-services/blob/content-threads'
 import { decodeChunkList } from '@neve/castore-services/blob/embedded'
 import type { EmbeddedStore } from '@neve/embedded-store'
+import { ChildrenAhead } from './children-ahead.js'
 import { StoreError } from './errors.js'
 
 /** One step of writing a NAR. A piece of content belongs to the file before it. */
@@ -31,6 +32,8 @@ export interface NarPlanServices {
 const LEAVE: NarStep = { kind: 'leave' }
 const ENTER: NarStep = { kind: 'enter' }
 const FILE_END: NarStep = { kind: 'file-end' }
+/** Child directories that are looked up ahead, of each directory on the way down, where that may be a round trip. */
+const DIRECTORIES_AHEAD = 8
 /** Blobs up to this size are never cut (spec 02 section 8.1), in bytes. */
 const NEVER_CUT = 131072n
 
@@ -41,7 +44,8 @@ export async function* planSteps(
   root: Node,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<readonly NarStep[], void, undefined> {
-  const open: Iterator<Directory['entries'][number]>[] = []
+  const open: { readonly entries: Iterator<DirectoryEntry>; readonly children: ChildrenAhead }[] = []
+  const ahead = engine === undefined ? DIRECTORIES_AHEAD : 1
   let steps: NarStep[] = []
   let name = 'the root'
   for (let next: Node | undefined = root; ; ) {
@@ -58,15 +62,17 @@ export async function* planSteps(
       if (steps.length > 0) yield steps
       steps = []
       signal?.throwIfAborted()
-      const directory = await services.directories.get(node.digest, { signal })
+      const directory = await (open.at(-1)?.children.next() ??
+        services.directories.get(node.digest, { signal }))
       if (directory === undefined) {
         throw new StoreError('directory-not-found', `directory ${node.digest} of ${name} is not in the store`)
       }
       steps.push(ENTER)
-      open.push(directory.entries.values())
+      const children = new ChildrenAhead(services.directories, directory, ahead, signal)
+      open.push({ entries: directory.entries.values(), children })
     }
     for (let directory = open.at(-1); directory !== undefined; directory = open.at(-1)) {
-      const entry = directory.next()
+      const entry = directory.entries.next()
       if (entry.done !== true) {
         steps.push({ kind: 'entry', name: entry.value.name.bytes })
         next = entry.value.node

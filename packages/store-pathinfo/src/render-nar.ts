@@ -1,5 +1,12 @@
 import { B3Digest, type FileNode, type Node } from '@neve/castore-model'
-import { type BlobService, blobStream, CastoreError, DataLossError, mapOrdered } from '@neve/castore-services'
+import {
+  type BlobService,
+  BlobTooLargeError,
+  blobStream,
+  CastoreError,
+  DataLossError,
+  mapOrdered,
+} from '@neve/castore-services'
 import {
   type ContentFailure,
   ContentThreads,
@@ -32,6 +39,11 @@ export interface RenderNarOptions {
 /** Nix reads NARs of any depth up to its own limits: what is in the store can be rendered. */
 export const MAX_NAR_DEPTH = 1_000_000
 
+/** Steps of which small files are fetched ahead from a service; a file is several steps. */
+const FETCHED_AHEAD = 64
+/** The largest file that is fetched ahead whole, in bytes: what is held at most is bounded by both. */
+const MAX_FETCHED_AHEAD = 256n * 1024n
+
 /** How many slots one rendering has: what it holds of content at most. */
 const SLOTS = 5
 
@@ -56,27 +68,52 @@ export async function* renderNar(
   yield* output.finish()
 }
 
+/** Small files are fetched ahead, since each may be a round trip; large ones are streamed when their turn comes. */
 async function* renderFromService(
   blobs: BlobService,
   source: AsyncIterable<readonly NarStep[]>,
   output: NarOutput,
-  options: RenderNarOptions,
+  { signal }: RenderNarOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const steps of source) {
-    for (const step of steps) {
-      output.step(step)
-      if (step.kind === 'file' && !isEmpty(step.node)) {
-        await using reader = await blobs.open(step.node.digest, { signal: options.signal })
-        if (reader === undefined) throw absent(step.node, step.node.digest, '')
-        if (reader.size !== step.node.size) throw wrongSize(step.node, reader.size)
-        for await (const piece of blobStream(reader, { signal: options.signal })) {
-          output.content(piece)
-          yield* output.take()
-        }
+  const fetch = async (step: NarStep, stop: AbortSignal): Promise<{ step: NarStep; whole?: Uint8Array }> =>
+    step.kind === 'file' && step.node.size <= MAX_FETCHED_AHEAD
+      ? { step, whole: await wholeFile(blobs, step.node, stop) }
+      : { step }
+  for await (const { step, whole } of mapOrdered(singly(source), FETCHED_AHEAD, fetch, { signal })) {
+    output.step(step)
+    if (step.kind !== 'file') {
+      if (output.ready) yield* output.take()
+    } else if (whole !== undefined) {
+      output.content(whole)
+      yield* output.take()
+    } else {
+      await using reader = await blobs.open(step.node.digest, { signal })
+      if (reader === undefined) throw absent(step.node, step.node.digest, '')
+      if (reader.size !== step.node.size) throw wrongSize(step.node, reader.size)
+      for await (const piece of blobStream(reader, { signal })) {
+        output.content(piece)
+        yield* output.take()
       }
     }
-    yield* output.take()
   }
+}
+
+async function* singly(source: AsyncIterable<readonly NarStep[]>): AsyncGenerator<NarStep, void, undefined> {
+  for await (const steps of source) yield* steps
+}
+
+async function wholeFile(blobs: BlobService, file: FileNode, signal: AbortSignal): Promise<Uint8Array> {
+  if (isEmpty(file)) return new Uint8Array(0)
+  let content: Uint8Array | undefined
+  try {
+    content = await blobs.get(file.digest, { signal })
+  } catch (error) {
+    if (error instanceof BlobTooLargeError) throw wrongSize(file, error.size)
+    throw error
+  }
+  if (content === undefined) throw absent(file, file.digest, '')
+  if (BigInt(content.length) !== file.size) throw wrongSize(file, BigInt(content.length))
+  return content
 }
 
 async function* renderFromEngine(

@@ -1,6 +1,6 @@
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { embeddedPath } from './store.js'
+import { embeddedPath } from './embedded-address.js'
 
 /** Where the store lies unless it is named (DESIGN decision 7). */
 export function defaultStorePath(environment: NodeJS.ProcessEnv = process.env): string {

@@ -1,26 +1,18 @@
 import { B3Digest, type DirectorySizes, type Node, Path } from '@neve/castore-model'
-import { descend } from '@neve/castore-services'
+import { type BlobService, type DirectoryService, descend } from '@neve/castore-services'
 import { ContentThreads } from '@neve/castore-services/blob/content-threads'
-import { EmbeddedBlobService } from '@neve/castore-services/blob/embedded'
+import { engineOf } from '@neve/castore-services/blob/embedded'
 import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embedded'
 import type { IngestProgress } from '@neve/castore-services/ingest/filesystem'
-import { EmbeddedStore } from '@neve/embedded-store'
+import type { EmbeddedStore } from '@neve/embedded-store'
 import { StorePath } from '@neve/nix-compat'
 import { EmbeddedPathInfos } from './embedded-path-infos.js'
 import { StoreError } from './errors.js'
 import { type ImportedPath, Importer } from './import-path.js'
 import { measureNar, type NarMeasure } from './measure-nar.js'
 import type { PathInfo } from './path-info.js'
+import type { PathInfoService } from './path-info-service.js'
 import { renderNar } from './render-nar.js'
-import { defaultStorePath } from './store-location.js'
-
-/** Options of {@link openStore}. */
-export interface OpenStoreOptions {
-  /** Make the store where there is none. Default: true, unless `readOnly`. */
-  readonly create?: boolean | undefined
-  /** Refuse every write. Default: false. */
-  readonly readOnly?: boolean | undefined
-}
 
 /** Options of {@link Store.importPath}. */
 export interface ImportPathOptions {
@@ -44,60 +36,36 @@ export interface Resolved {
   readonly path: Path
 }
 
+/** What a {@link Store} is made of. */
+export interface StoreParts {
+  readonly blobs: BlobService
+  readonly directories: DirectoryService
+  readonly pathInfos: PathInfoService
+  /** Closes the parts, once the store is done with them. Default: they stay open. */
+  readonly close?: (() => Promise<void>) | undefined
+}
+
 /**
- * Opens a whole store: blobs, directories and path infos.
- *
- * @param address `embedded:` and a folder, or a folder. Default: `$NEVE_STORE`, else `/var/lib/neve` for root, else
- *   `$XDG_STATE_HOME/neve` (`~/.local/state/neve`)
- * @throws StoreError `invalid-address`; EmbeddedStoreError
+ * A whole store: blobs, directories and path infos, over any services. Where all three lie in one embedded store,
+ * imports and NARs take its direct ways. Close it, or use `await using`.
  */
-export async function openStore(address?: string, options: OpenStoreOptions = {}): Promise<Store> {
-  const path = address === undefined ? defaultStorePath() : embeddedPath(address)
-  const { create, readOnly } = options
-  const engine = await EmbeddedStore.open(path, {
-    ...(create === undefined ? {} : { create }),
-    ...(readOnly === undefined ? {} : { readOnly }),
-  })
-  return new Store(engine)
-}
-
-/** The folder in an address of an embedded store. */
-export function embeddedPath(address: string): string {
-  const scheme = /^([a-z][a-z0-9+.-]*):/.exec(address)?.[1]
-  const path = scheme === undefined ? address : address.slice('embedded:'.length).replace(/^\/\/(?=\/)/, '')
-  if (scheme === 'sled' || scheme?.startsWith('redb') === true) {
-    throw new StoreError(
-      'invalid-address',
-      `${address}: databases of the reference implementation cannot be opened; write embedded:/path/to/folder`,
-    )
-  }
-  if (scheme !== undefined && scheme !== 'embedded') {
-    throw new StoreError(
-      'invalid-address',
-      `${address}: expected embedded:/path/to/folder, got scheme ${scheme}`,
-    )
-  }
-  if (path === '' || path.startsWith('//')) {
-    throw new StoreError('invalid-address', `${address}: expected embedded:/path/to/folder`)
-  }
-  return path
-}
-
-/** A whole store on the embedded engine. Close it, or use `await using`. */
 export class Store implements AsyncDisposable {
-  readonly engine: EmbeddedStore
-  readonly blobs: EmbeddedBlobService
-  readonly directories: EmbeddedDirectoryService
-  readonly pathInfos: EmbeddedPathInfos
+  readonly blobs: BlobService
+  readonly directories: DirectoryService
+  readonly pathInfos: PathInfoService
+  /** The embedded store that everything lies in, if there is one. */
+  readonly engine: EmbeddedStore | undefined
   readonly #importer: Importer
+  readonly #closeParts: (() => Promise<void>) | undefined
   #threads: ContentThreads | undefined
+  #closing: Promise<void> | undefined
 
-  /** @param engine closed with the store */
-  constructor(engine: EmbeddedStore) {
-    this.engine = engine
-    this.blobs = new EmbeddedBlobService(engine)
-    this.directories = new EmbeddedDirectoryService(engine)
-    this.pathInfos = new EmbeddedPathInfos(engine)
+  constructor({ blobs, directories, pathInfos, close }: StoreParts) {
+    this.blobs = blobs
+    this.directories = directories
+    this.pathInfos = pathInfos
+    this.engine = sharedEngine(blobs, directories, pathInfos)
+    this.#closeParts = close
     this.#importer = new Importer(this)
   }
 
@@ -146,16 +114,26 @@ export class Store implements AsyncDisposable {
     return { node, storePath: root.storePath, path: parsed.path }
   }
 
-  /** Threads for everything that is read from this store; none is started before there is work for it. */
-  #contentThreads(): ContentThreads {
-    this.#threads ??= new ContentThreads(this.engine)
+  /** Threads for everything that is read from an embedded store; none is started before there is work for it. */
+  #contentThreads(): ContentThreads | undefined {
+    const engine = engineOf(this.blobs)
+    if (engine !== undefined) this.#threads ??= new ContentThreads(engine)
     return this.#threads
   }
 
-  async close(): Promise<void> {
-    await this.#importer.close()
-    await this.#threads?.close()
-    await this.engine.close()
+  /** Ends what runs for this store, then closes the services that were opened for it. Calling it again does nothing. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.#importer.close()
+      await this.#threads?.close()
+    } finally {
+      await this.#closeParts?.()
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -184,6 +162,21 @@ export class Store implements AsyncDisposable {
       storePath: undefined,
     }
   }
+}
+
+/** The engine that all three have in common. */
+function sharedEngine(
+  blobs: BlobService,
+  directories: DirectoryService,
+  pathInfos: PathInfoService,
+): EmbeddedStore | undefined {
+  const engine = engineOf(blobs)
+  const shared =
+    directories instanceof EmbeddedDirectoryService &&
+    directories.engine === engine &&
+    pathInfos instanceof EmbeddedPathInfos &&
+    pathInfos.engine === engine
+  return shared ? engine : undefined
 }
 
 /** Splits an address into its root and the path below it. */

@@ -5,7 +5,7 @@ import { B3Digest, Directory, type Node, PathComponent, SymlinkTarget } from '@n
 import { type BlobService, DataLossError, type DirectoryService } from '@neve/castore-services'
 import { ingestPath } from '@neve/castore-services/ingest/filesystem'
 import { dumpPath } from '@neve/nar/node'
-import { calculateNar, NarHashSink, type NarServices, renderNar, type Store } from '@neve/store-pathinfo'
+import { calculateNar, type LocalStore, NarHashSink, type NarServices, renderNar } from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
 import { makeComplicated, makeRandomTree, NAR_VECTORS, noise } from './host-trees.js'
 import {
@@ -214,7 +214,7 @@ describe('rendering', () => {
 })
 
 /** Flips a bit of stored content. */
-function damage(store: Store, digest: B3Digest): void {
+function damage(store: LocalStore, digest: B3Digest): void {
   const location = store.engine.locate(digest.bytes)!
   const name = `${String(location.segment).padStart(10, '0')}.seg`
   const file = openSync(join(store.engine.path, 'segments', name), 'r+')
@@ -227,7 +227,7 @@ function damage(store: Store, digest: B3Digest): void {
 }
 
 /** What is delivered before an error. */
-async function renderUntilError(store: Store, node: Node): Promise<{ nar: Buffer; error: Error }> {
+async function renderUntilError(store: LocalStore, node: Node): Promise<{ nar: Buffer; error: Error }> {
   const pieces: Buffer[] = []
   const error = await failureOf(async () => {
     for await (const piece of renderNar(store, node)) pieces.push(Buffer.from(piece))

@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MemoryBlobService } from '@neve/castore-services/blob/memory'
 import { MemoryDirectoryService } from '@neve/castore-services/directory/memory'
-import { openStore, type Store, StoreError } from '@neve/store-pathinfo'
+import { type LocalStore, openStore, StoreError } from '@neve/store-pathinfo'
 import { afterAll, expect } from 'vitest'
 
 const folders: string[] = []
-const stores: Store[] = []
+const stores: LocalStore[] = []
 afterAll(async () => {
   for (const store of stores.splice(0)) await store.close()
   for (const folder of folders.splice(0)) rmSync(folder, { recursive: true, force: true })
@@ -22,7 +22,7 @@ export function temporaryFolder(): string {
 }
 
 /** A new store that is closed after the tests of the file. */
-export async function temporaryStore(): Promise<Store> {
+export async function temporaryStore(): Promise<LocalStore> {
   const store = await openStore(join(temporaryFolder(), 'store'))
   stores.push(store)
   return store

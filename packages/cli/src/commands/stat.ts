@@ -77,7 +77,13 @@ function factsJson({ node, storePath, content, chunkList, pathInfo }: Facts): st
     ...content,
     ...(chunkList === undefined
       ? {}
-      : { chunkList: chunkList.map(({ digest, ...rest }) => ({ digest: digest.toSri(), ...rest })) }),
+      : {
+          chunkList: chunkList.map(({ digest, size, storedBytes }) => ({
+            digest: digest.toSri(),
+            size,
+            storedBytes,
+          })),
+        }),
     ...(pathInfo === undefined
       ? {}
       : {
@@ -112,9 +118,9 @@ function factsText(facts: Facts, options: StatOptions, show: (bytes: Uint8Array)
     for (const reference of references.slice(1)) rows.push(['', reference.toAbsolute()])
   }
   if (options.chunks === true && chunkList !== undefined) {
-    for (const { digest, size, storedBytes } of chunkList) {
-      const stored = storedBytes === undefined ? 'missing' : `${storedBytes} stored`
-      rows.push(['chunk', `${digest.toSri()}  ${size} B, ${stored}`])
+    for (const { digest, size, storedBytes, missing } of chunkList) {
+      const stored = storedBytes === undefined ? '' : `, ${storedBytes} stored`
+      rows.push(['chunk', `${digest.toSri()}  ${size} B${missing ? ', missing' : stored}`])
     }
   }
   const lines = rows.map(([key, value]) => [
@@ -140,7 +146,7 @@ function contentRows(content: ContentMeasure): [string, string][] {
       'shared',
       `${counted(sharedChunks, 'chunk')} more than once, ${formatBytes(bytes - distinctBytes)} saved`,
     ])
-    rows.push(['stored', exactly(storedBytes)])
+    if (storedBytes !== undefined) rows.push(['stored', exactly(storedBytes)])
   }
   if (missingChunks > 0)
     rows.push(['missing', `${counted(missingChunks, 'chunk')}: import the content again`])

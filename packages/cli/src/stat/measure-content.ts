@@ -1,5 +1,6 @@
-import type { B3Digest, FileNode, Node } from '@neve/castore-model'
+import type { FileNode, Node } from '@neve/castore-model'
 import type { ChunkMeta } from '@neve/castore-services'
+import { engineOf } from '@neve/castore-services/blob/embedded'
 import type { Store } from '@neve/store-pathinfo'
 import { walkNode } from '../tree-walk.js'
 
@@ -20,15 +21,17 @@ export interface ContentMeasure {
   readonly sharedChunks: number
   /** Bytes of the different chunks. */
   readonly distinctBytes: bigint
-  /** Bytes that the different chunks take in the store, compressed. */
-  readonly storedBytes: bigint
-  /** Different chunks that the store should have and has not. */
+  /** Bytes that the different chunks take in the store, compressed; undefined where only an embedded store could tell. */
+  readonly storedBytes: bigint | undefined
+  /** Different chunks that the store should have and has not; elsewhere than in an embedded store, whole blobs. */
   readonly missingChunks: number
 }
 
-/** A chunk of a file, with what it takes in the store: undefined when it is not there. */
+/** A chunk of a file. */
 export interface StoredChunk extends ChunkMeta {
+  /** What it takes in the store; undefined when it is not there, or where only an embedded store could tell. */
   readonly storedBytes: number | undefined
+  readonly missing: boolean
 }
 
 /**
@@ -63,7 +66,6 @@ export async function measureContent(store: Store, root: Node, signal: AbortSign
     }
   }
   const distinct = [...seen.values()]
-  const stored = distinct.map(({ chunk }) => chunk.storedBytes)
   return {
     files,
     directories,
@@ -74,8 +76,11 @@ export async function measureContent(store: Store, root: Node, signal: AbortSign
     distinctChunks: distinct.length,
     sharedChunks: distinct.filter(({ times }) => times > 1).length,
     distinctBytes: distinct.reduce((sum, { chunk }) => sum + chunk.size, 0n),
-    storedBytes: BigInt(stored.reduce<number>((sum, length) => sum + (length ?? 0), 0)),
-    missingChunks: stored.filter((length) => length === undefined).length,
+    storedBytes:
+      engineOf(store.blobs) === undefined
+        ? undefined
+        : distinct.reduce((sum, { chunk }) => sum + BigInt(chunk.storedBytes ?? 0), 0n),
+    missingChunks: distinct.filter(({ chunk }) => chunk.missing).length,
   }
 }
 
@@ -84,9 +89,10 @@ export async function chunksOf(store: Store, file: FileNode): Promise<readonly S
   if (file.size === 0n) return []
   const list = await store.blobs.chunks(file.digest)
   const chunks = list === undefined || list.length === 0 ? [file] : list
-  return chunks.map(({ digest, size }) => ({ digest, size, storedBytes: storedBytes(store, digest) }))
-}
-
-function storedBytes(store: Store, digest: B3Digest): number | undefined {
-  return store.engine.locate(digest.bytes)?.storedLength
+  const engine = engineOf(store.blobs)
+  return chunks.map(({ digest, size }) => {
+    const storedBytes = engine?.locate(digest.bytes)?.storedLength
+    const missing = engine === undefined ? list === undefined : storedBytes === undefined
+    return { digest, size, storedBytes, missing }
+  })
 }

@@ -1,0 +1,46 @@
+import type { B3Digest, Directory } from '@neve/castore-model'
+import type { DirectoryService } from '@neve/castore-services'
+
+/** The child directories of one directory, in order, with lookups under way for those that come next. */
+export class ChildrenAhead {
+  readonly #directories: Pick<DirectoryService, 'get'>
+  readonly #digests: readonly B3Digest[]
+  readonly #ahead: number
+  readonly #signal: AbortSignal | undefined
+  readonly #running: Promise<Directory | undefined>[] = []
+  #started = 0
+
+  /** @param ahead lookups to have under way, at least 1: 1 where a lookup costs nothing */
+  constructor(
+    directories: Pick<DirectoryService, 'get'>,
+    parent: Directory,
+    ahead: number,
+    signal: AbortSignal | undefined,
+  ) {
+    this.#directories = directories
+    this.#digests = [...parent.directories()].map(({ node }) => node.digest)
+    this.#ahead = ahead
+    this.#signal = signal
+    if (ahead > 1) this.#start()
+  }
+
+  /** The next child. */
+  next(): Promise<Directory | undefined> {
+    if (this.#running.length === 0) this.#start()
+    const next = this.#running.shift()!
+    if (this.#ahead > 1) this.#start()
+    return next
+  }
+
+  #start(): void {
+    while (this.#running.length < this.#ahead) {
+      const digest = this.#digests[this.#started]
+      if (digest === undefined) return
+      this.#started++
+      const lookup = this.#directories.get(digest, { signal: this.#signal })
+      // Looked at when its turn comes.
+      lookup.catch(() => undefined)
+      this.#running.push(lookup)
+    }
+  }
+}

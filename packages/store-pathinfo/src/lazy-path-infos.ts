@@ -1,0 +1,35 @@
+import type { PathInfo } from './path-info.js'
+import type { PathInfoService } from './path-info-service.js'
+
+/** Path infos that are opened when they are first used: what only reads by digest needs none. */
+export class LazyPathInfos implements PathInfoService {
+  readonly #open: () => Promise<PathInfoService>
+  #opened: Promise<PathInfoService> | undefined
+
+  /** @param open called once; whoever gives it closes what it opens */
+  constructor(open: () => Promise<PathInfoService>) {
+    this.#open = open
+  }
+
+  /** Opens them now, so that what is wrong with them shows before any work is done. */
+  async open(): Promise<PathInfoService> {
+    this.#opened ??= this.#open()
+    return this.#opened
+  }
+
+  async get(digest: Uint8Array): Promise<PathInfo | undefined> {
+    return (await this.open()).get(digest)
+  }
+
+  async has(digest: Uint8Array): Promise<boolean> {
+    return (await this.open()).has(digest)
+  }
+
+  async put(info: PathInfo): Promise<PathInfo> {
+    return (await this.open()).put(info)
+  }
+
+  async *list(): AsyncIterable<PathInfo> {
+    yield* (await this.open()).list()
+  }
+}
