@@ -31,6 +31,8 @@ export interface ChunkedBlobReaderInit {
   readonly verifyChunks?: boolean | undefined
   /** Whether to hash the blob when it is streamed whole, since a chunk list can lie; no for lists of one's own. Default: true. */
   readonly verifyWhole?: boolean | undefined
+  /** Called before a read fails because a chunk is missing or wrong, or the list lies. */
+  readonly onDataLoss?: (() => void) | undefined
 }
 
 /** Presents the chunks of a blob as one reader (spec 02 section 7, with the weaknesses of section 20 mended). Opening does no I/O. */
@@ -105,6 +107,7 @@ export class ChunkedBlobReader implements BlobReader {
   #expectWhole(actual: B3Digest): void {
     const { digest, backend } = this.#init
     if (actual.equals(digest)) return
+    this.#init.onDataLoss?.()
     throw new DataLossError(digest, backend, `the chunks of blob ${digest} make up ${actual}`)
   }
 
@@ -134,6 +137,15 @@ export class ChunkedBlobReader implements BlobReader {
   }
 
   async #fetch(chunk: PlacedChunk, signal: AbortSignal): Promise<Uint8Array> {
+    try {
+      return await this.#fetchVerified(chunk, signal)
+    } catch (error) {
+      if (error instanceof DataLossError) this.#init.onDataLoss?.()
+      throw error
+    }
+  }
+
+  async #fetchVerified(chunk: PlacedChunk, signal: AbortSignal): Promise<Uint8Array> {
     const { fetch, backend, digest: blob, verifyChunks = true } = this.#init
     const { digest } = chunk
     const bytes = await fetch({ digest, size: chunk.size }, { signal })

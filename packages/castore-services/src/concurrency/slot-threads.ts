@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
+import type { CallOptions } from '../call-options.js'
+import { abortable } from './abortable.js'
 
 /**
  * Memory that a task works in. Shared memory is sent to a thread once; after that the number says which it is. Memory
@@ -281,12 +283,19 @@ export class SlotAllowance {
   }
 
   /** A slot, as soon as this consumer has given one back if need be. */
-  async take(): Promise<Slot> {
+  async take({ signal }: CallOptions = {}): Promise<Slot> {
+    signal?.throwIfAborted()
     if (this.#left > 0) {
       this.#left--
       return this.#threads.takeSlot()
     }
-    return new Promise((resolve) => this.#waiters.push(resolve))
+    const taking = new Promise<Slot>((resolve) => this.#waiters.push(resolve))
+    try {
+      return await abortable(taking, signal)
+    } catch (error) {
+      taking.then((slot) => this.give(slot))
+      throw error
+    }
   }
 
   give(slot: Slot): void {

@@ -1,0 +1,91 @@
+import { createRequire } from 'node:module'
+import type * as Zstd from 'zstd-napi/binding.js'
+
+/**
+ * Chunks as they rest in an object store: zstd frames without dictionary or checksum (spec 02 section 11.2). Ours tell
+ * their content's length; those of the reference do not.
+ */
+
+// Loaded at first use, and its contexts are kept.
+let loaded: typeof Zstd | undefined
+const zstd = (): typeof Zstd => {
+  loaded ??= createRequire(import.meta.url)('zstd-napi/binding.js') as typeof Zstd
+  return loaded
+}
+let compressor: Zstd.CCtx | undefined
+let decompressor: Zstd.DCtx | undefined
+
+/** What the reference compresses at: zstd's default. */
+const LEVEL = 3
+/** Where a frame does not tell its content's length, this much room is tried first, in bytes. */
+const FIRST_ROOM = 1024 * 1024
+const NOTHING = new Uint8Array(0)
+
+/** A frame that cannot be expanded: damaged, cut off, or longer than allowed. */
+export class ChunkFrameError extends Error {
+  override readonly name = 'ChunkFrameError'
+  readonly code = 'bad-frame'
+}
+
+/** How many bytes a frame may need for content of `length` bytes. */
+export function frameBound(length: number): number {
+  return length + (length >>> 8) + 128
+}
+
+/**
+ * Compresses a chunk into `out` at `at`, where {@link frameBound} bytes must be; `content` must not lie in that range.
+ *
+ * @returns the length of the frame in bytes
+ */
+export function frameChunk(out: Uint8Array, at: number, content: Uint8Array): number {
+  if (compressor === undefined) {
+    compressor = new (zstd().CCtx)()
+    compressor.setParameter(zstd().CParameter.compressionLevel, LEVEL)
+  }
+  return compressor.compress2(out.subarray(at), content)
+}
+
+/** A chunk's frame in an array of its own. */
+export function framedChunk(content: Uint8Array): Uint8Array {
+  const out = Buffer.allocUnsafe(frameBound(content.length))
+  return out.subarray(0, frameChunk(out, 0, content))
+}
+
+/**
+ * Expands any number of zstd frames, one after the other. Never makes room for more than `limit` bytes.
+ *
+ * @param stored all of the object; no bytes at all give no content
+ * @param limit the most bytes that may come out
+ * @returns an array of its own
+ * @throws ChunkFrameError
+ */
+export function expandChunk(stored: Uint8Array, limit: number): Uint8Array {
+  if (stored.length === 0) return NOTHING
+  decompressor ??= new (zstd().DCtx)()
+  let room = Math.min(contentSize(stored) ?? FIRST_ROOM, limit)
+  for (;;) {
+    const out = new Uint8Array(Buffer.allocUnsafeSlow(room).buffer)
+    try {
+      const length = decompressor.decompress(out, stored)
+      // What is kept should not hold much more memory than it needs.
+      return length === room ? out : length * 2 > room ? out.subarray(0, length) : out.slice(0, length)
+    } catch (error) {
+      const message = error instanceof Error ? error.message : String(error)
+      if (!/too small/i.test(message)) {
+        throw new ChunkFrameError(`it is no whole zstd stream: ${message}`, { cause: error })
+      }
+      if (room >= limit) throw new ChunkFrameError(`it expands to more than ${limit} bytes`)
+      // Several frames give more than the first one promises.
+      room = Math.min(Math.max(room * 8, FIRST_ROOM), limit)
+    }
+  }
+}
+
+/** What the first frame says of its content's length, in bytes. A claim, no more. */
+function contentSize(stored: Uint8Array): number | undefined {
+  try {
+    return zstd().getFrameContentSize(stored) ?? undefined
+  } catch {
+    return undefined
+  }
+}

@@ -1,0 +1,207 @@
+import { B3Digest, blake3 } from '@neve/castore-model'
+import type { ChunkMeta } from '../blob-service.js'
+import type { CallOptions } from '../call-options.js'
+import { abortable } from '../concurrency/abortable.js'
+import { ByteSemaphore } from '../concurrency/semaphore.js'
+import { SingleFlight } from '../concurrency/single-flight.js'
+import { CastoreError, DataLossError } from '../errors.js'
+import type { ObjectStore } from '../object-store-port.js'
+import { expandChunk, frameBound } from './chunk-frames.js'
+import { objectKey } from './object-layout.js'
+
+/** A chunk that is ready to be stored. */
+export interface FramedChunk {
+  readonly digest: B3Digest
+  /** Length of the plain bytes. */
+  readonly size: number
+  /** What to store: a zstd frame. It must not change until the call has settled. */
+  readonly frame: Uint8Array
+}
+
+/** Settings of {@link ChunkObjects}. */
+export interface ChunkObjectsInit {
+  readonly store: ObjectStore
+  /** For messages. */
+  readonly backend: string
+  /** The most plain bytes of a chunk that nobody has told the length of. */
+  readonly maxChunkSize: number
+  /** How many requests to have under way. */
+  readonly concurrency: number
+  /** Whether what is stored already is fetched and verified when it is put again. */
+  readonly verifyExisting: boolean
+}
+
+/** The chunks in an object store: verified when they are read, healed when they are stored again. */
+export class ChunkObjects {
+  readonly #init: ChunkObjectsInit
+  readonly #requests: ByteSemaphore
+  readonly #reading = new SingleFlight<string, Uint8Array | undefined>()
+  readonly #writing = new Map<string, Promise<boolean>>()
+
+  constructor(init: ChunkObjectsInit) {
+    this.#init = init
+    this.#requests = new ByteSemaphore(init.concurrency)
+  }
+
+  /** Makes one request when there is room for it. */
+  async request<T>(call: (store: ObjectStore) => Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+    const permit = await this.#requests.acquire(1, { signal })
+    try {
+      return await call(this.#init.store)
+    } finally {
+      permit.release()
+    }
+  }
+
+  /** Whether there is an object for the chunk; what is in it is not looked at. */
+  async has(digest: B3Digest, { signal }: CallOptions): Promise<boolean> {
+    for (const folder of ['chunks', 'chunk'] as const) {
+      const head = await this.request((store) => store.head(objectKey(folder, digest), { signal }), signal)
+      if (head !== undefined) return true
+    }
+    return false
+  }
+
+  /** The plain bytes of a chunk of a list, verified; undefined when it is missing. Equal calls share one request. */
+  async fetchListed({ digest, size }: ChunkMeta, options: CallOptions): Promise<Uint8Array | undefined> {
+    const content = await this.#fetch('chunks', digest, Number(size), options)
+    return content ?? this.#fetch('chunk', digest, Number(size), options)
+  }
+
+  /** The plain bytes of a chunk of unknown length from one of the folders, verified. */
+  fetch(folder: 'chunks' | 'chunk', digest: B3Digest, options: CallOptions): Promise<Uint8Array | undefined> {
+    return this.#fetch(folder, digest, undefined, options)
+  }
+
+  /**
+   * Stores a chunk unless it is there already, and sound. Returns once it is durable.
+   *
+   * @returns whether it was written
+   */
+  async ensure(chunk: FramedChunk, options: CallOptions): Promise<boolean> {
+    const { key } = chunk.digest
+    for (;;) {
+      const running = this.#writing.get(key)
+      if (running === undefined) break
+      try {
+        await abortable(running, options.signal)
+        return false
+      } catch {
+        // That was another caller's attempt, and perhaps that caller has only given up.
+        options.signal?.throwIfAborted()
+      }
+    }
+    const writing = this.#write(chunk, options)
+    this.#writing.set(key, writing)
+    try {
+      return await writing
+    } finally {
+      this.#writing.delete(key)
+    }
+  }
+
+  async #write({ digest, size, frame }: FramedChunk, { signal }: CallOptions): Promise<boolean> {
+    const key = objectKey('chunks', digest)
+    const permit = await this.#requests.acquire(1, { signal })
+    try {
+      if (await this.#isSound(key, digest, size, frame, signal)) return false
+      await this.#init.store.put(key, frame, { signal })
+      return true
+    } finally {
+      permit.release()
+    }
+  }
+
+  async #isSound(
+    key: string,
+    digest: B3Digest,
+    size: number,
+    frame: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<boolean> {
+    const { store, verifyExisting } = this.#init
+    if (!verifyExisting) {
+      const head = await store.head(key, { signal })
+      // Nothing has no frame: such an object is what an interrupted writer without syncs leaves behind.
+      return head !== undefined && head.size > 0
+    }
+    const stored = await wholeOrLonger(store, key, storedLimit(size), signal)
+    if (stored === undefined || stored === TOO_LONG) return false
+    if (Buffer.compare(stored, frame) === 0) return true
+    try {
+      return matches(expandChunk(stored, size), digest)
+    } catch {
+      return false
+    }
+  }
+
+  #fetch(
+    folder: 'chunks' | 'chunk',
+    digest: B3Digest,
+    size: number | undefined,
+    { signal }: CallOptions,
+  ): Promise<Uint8Array | undefined> {
+    const flight = `${folder} ${size ?? ''} ${digest.key}`
+    return this.#reading.run(flight, (stop) => this.#read(folder, digest, size, stop), { signal })
+  }
+
+  async #read(
+    folder: 'chunks' | 'chunk',
+    digest: B3Digest,
+    size: number | undefined,
+    signal: AbortSignal,
+  ): Promise<Uint8Array | undefined> {
+    const { backend, maxChunkSize } = this.#init
+    const limit = size ?? maxChunkSize
+    const key = objectKey(folder, digest)
+    const stored = await this.request(
+      (store) => wholeOrLonger(store, key, storedLimit(limit), signal),
+      signal,
+    )
+    if (stored === undefined) return undefined
+    if (stored === TOO_LONG) {
+      const detail = `the object of chunk ${digest} is longer than any of ${limit} bytes can be`
+      throw new DataLossError(digest, backend, detail)
+    }
+    let content: Uint8Array
+    try {
+      content = expandChunk(stored, limit)
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error)
+      throw new DataLossError(digest, backend, `the object of chunk ${digest} is damaged: ${detail}`, {
+        cause: error,
+      })
+    }
+    if (!matches(content, digest)) {
+      const actual = B3Digest.of(content)
+      const detail = `chunk contents invalid: expected ${digest}, got ${actual}`
+      throw new DataLossError(digest, backend, detail)
+    }
+    return content
+  }
+}
+
+const TOO_LONG = Symbol('longer than it can be')
+
+/** A stored chunk may be in several frames, each of which may not compress: it is never that much longer. */
+function storedLimit(size: number): number {
+  return frameBound(size) * 2
+}
+
+async function wholeOrLonger(
+  store: ObjectStore,
+  key: string,
+  maxSize: number,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array | undefined | typeof TOO_LONG> {
+  try {
+    return await store.get(key, { maxSize, signal })
+  } catch (error) {
+    if (error instanceof CastoreError && error.code === 'too-large') return TOO_LONG
+    throw error
+  }
+}
+
+function matches(content: Uint8Array, digest: B3Digest): boolean {
+  return Buffer.compare(blake3.digest(content), digest.bytes) === 0
+}

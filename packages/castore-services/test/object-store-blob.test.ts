@@ -1,0 +1,16 @@
+import { ObjectStoreBlobService } from '@neve/castore-services/blob/object-store'
+import { blobServiceContract } from '@neve/castore-services/contract'
+import { damageBlob } from './object-store-fixture.js'
+import { MemoryObjectStore } from './temp-memory.js'
+
+const stores = new WeakMap<ObjectStoreBlobService, MemoryObjectStore>()
+blobServiceContract('object store in memory', {
+  create: () => {
+    const store = new MemoryObjectStore()
+    const service = new ObjectStoreBlobService({ store })
+    stores.set(service, store)
+    return service
+  },
+  chunkSize: 524288,
+  damage: (service, digest) => damageBlob(stores.get(service)!, digest),
+})
