@@ -1,7 +1,7 @@
 import { ObjectStoreBlobService } from '@neve/castore-services/blob/object-store'
 import { blobServiceContract } from '@neve/castore-services/contract'
+import { MemoryObjectStore } from '@neve/castore-services/object-store'
 import { damageBlob } from './object-store-fixture.js'
-import { MemoryObjectStore } from './temp-memory.js'
 
 const stores = new WeakMap<ObjectStoreBlobService, MemoryObjectStore>()
 blobServiceContract('object store in memory', {

@@ -1,7 +1,7 @@
 import { directoryServiceContract } from '@neve/castore-services/contract'
 import { ObjectStoreDirectoryService } from '@neve/castore-services/directory/object-store'
+import { MemoryObjectStore } from '@neve/castore-services/object-store'
 import { damageClosure } from './object-store-fixture.js'
-import { MemoryObjectStore } from './temp-memory.js'
 
 const stores = new WeakMap<ObjectStoreDirectoryService, MemoryObjectStore>()
 directoryServiceContract('object store in memory', {

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { type B3Digest, decodeStatBlobResponse } from '@neve/castore-model'
 import type { CallOptions } from '@neve/castore-services'
 import { objectKey } from '../src/blob/object-layout.js'
-import type { GetObjectOptions, ObjectStore } from '../src/object-store-port.js'
+import type { GetObjectOptions, ObjectStore } from '../src/object-store/object-store.js'
 
 /** Flips a bit in the object that holds a blob, or in that of its last chunk. */
 export async function damageBlob(store: ObjectStore, digest: B3Digest): Promise<void> {

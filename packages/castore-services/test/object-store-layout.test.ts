@@ -2,13 +2,13 @@ import { B3Digest, Directory, decodeStatBlobResponse } from '@neve/castore-model
 import { blobStream } from '@neve/castore-services'
 import { ObjectStoreBlobService } from '@neve/castore-services/blob/object-store'
 import { ObjectStoreDirectoryService } from '@neve/castore-services/directory/object-store'
+import { MemoryObjectStore } from '@neve/castore-services/object-store'
 import { describe, expect, it } from 'vitest'
 import { expandChunk } from '../src/blob/chunk-frames.js'
 import { objectKey } from '../src/blob/object-layout.js'
 import { BLOB_A, BLOB_B, collectBytes, sameBytes, writeBlob } from '../src/contract/blob-fixtures.js'
 import { A, B, C, COMPLICATED, upload, WITH_KEEP } from '../src/contract/directory-fixtures.js'
 import { keysOf, referenceBytes } from './object-store-fixture.js'
-import { MemoryObjectStore } from './temp-memory.js'
 
 const hex = (bytes: Uint8Array | undefined): string | undefined => bytes && Buffer.from(bytes).toString('hex')
 const unhex = (text: string): Uint8Array => new Uint8Array(Buffer.from(text, 'hex'))

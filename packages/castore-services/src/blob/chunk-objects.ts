@@ -5,7 +5,7 @@ import { abortable } from '../concurrency/abortable.js'
 import { ByteSemaphore } from '../concurrency/semaphore.js'
 import { SingleFlight } from '../concurrency/single-flight.js'
 import { CastoreError, DataLossError } from '../errors.js'
-import type { ObjectStore } from '../object-store-port.js'
+import type { ObjectStore } from '../object-store/object-store.js'
 import { expandChunk, frameBound } from './chunk-frames.js'
 import { objectKey } from './object-layout.js'
 

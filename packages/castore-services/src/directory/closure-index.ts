@@ -3,7 +3,7 @@ import type { CallOptions } from '../call-options.js'
 import { abortable } from '../concurrency/abortable.js'
 import { SingleFlight } from '../concurrency/single-flight.js'
 import { CastoreError } from '../errors.js'
-import type { ObjectStore } from '../object-store-port.js'
+import type { ObjectStore } from '../object-store/object-store.js'
 import { FINGERPRINT_LENGTH, FingerprintTable } from './fingerprint-table.js'
 import { decodeIndexed, encodeIndexed, type IndexedClosure, MAX_INDEX_OBJECT } from './index-entry.js'
 
