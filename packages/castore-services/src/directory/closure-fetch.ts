@@ -1,0 +1,134 @@
+import type { B3Digest, Directory } from '@neve/castore-model'
+import type { CallOptions } from '../call-options.js'
+import { abortable } from '../concurrency/abortable.js'
+import type { DirectoryService } from '../directory-service.js'
+import { checkedClosure } from './upload.js'
+import type { ValidatedGraph } from './validated-graph.js'
+
+type FetchState =
+  | { readonly is: 'running' }
+  | { readonly is: 'done' }
+  | { readonly is: 'failed'; readonly error: unknown }
+
+/**
+ * One closure on its way, for any number of readers: each gets what came already and then what comes. It is cancelled
+ * when every reader has left before its end, unless one was answered with a single directory: then the rest is wanted too.
+ */
+export class ClosureFetch {
+  readonly #arrived: Directory[] = []
+  readonly #byDigest = new Map<string, Directory>()
+  readonly #expected = new Set<string>()
+  readonly #controller = new AbortController()
+  readonly #onCancelled: () => void
+  #state: FetchState = { is: 'running' }
+  #readers = 0
+  #kept = false
+  #wake: () => void = () => {}
+  #change: Promise<void> = Promise.resolve()
+
+  /** The whole closure, checked; has no root when it is absent. Rejects as reading does. */
+  readonly closure: Promise<ValidatedGraph>
+
+  /** @param onCancelled called at once when nobody wants it any more */
+  constructor(directories: Pick<DirectoryService, 'getRecursive'>, root: B3Digest, onCancelled: () => void) {
+    this.#onCancelled = onCancelled
+    this.#expected.add(root.key)
+    this.#renew()
+    this.closure = this.#run(directories, root)
+    // Whoever waits for it handles its failure; there may be nobody.
+    this.closure.catch(() => {})
+  }
+
+  /** Whether a directory of this digest has come, or will. */
+  includes(digest: B3Digest): boolean {
+    return this.#byDigest.has(digest.key) || this.#expected.has(digest.key)
+  }
+
+  /** Waits for one directory. Undefined when it does not come. */
+  async find(digest: B3Digest, options: CallOptions = {}): Promise<Directory | undefined> {
+    using _reader = this.#enter()
+    for (;;) {
+      const found = this.#byDigest.get(digest.key)
+      if (found !== undefined) {
+        this.#kept = true
+        return found
+      }
+      const state = this.#state
+      if (state.is === 'failed') throw state.error
+      if (state.is === 'done' || !this.#expected.has(digest.key)) return undefined
+      await abortable(this.#change, options.signal)
+    }
+  }
+
+  /** The closure in the order of its source. */
+  async *stream(options: CallOptions = {}): AsyncGenerator<Directory, void, undefined> {
+    options.signal?.throwIfAborted()
+    using _reader = this.#enter()
+    for (let next = 0; ; ) {
+      const directory = this.#arrived[next]
+      if (directory !== undefined) {
+        next += 1
+        yield directory
+        options.signal?.throwIfAborted()
+        continue
+      }
+      const state = this.#state
+      if (state.is === 'failed') throw state.error
+      if (state.is === 'done') return
+      await abortable(this.#change, options.signal)
+    }
+  }
+
+  async #run(directories: Pick<DirectoryService, 'getRecursive'>, root: B3Digest): Promise<ValidatedGraph> {
+    try {
+      const { signal } = this.#controller
+      const closure = checkedClosure(root, directories.getRecursive(root, { signal }), 'far')
+      for (let next = await closure.next(); ; next = await closure.next()) {
+        if (next.done) {
+          this.#end({ is: 'done' })
+          return next.value
+        }
+        this.#take(next.value)
+      }
+    } catch (error) {
+      this.#end({ is: 'failed', error })
+      throw error
+    }
+  }
+
+  #take(directory: Directory): void {
+    const { key } = directory.digest()
+    this.#arrived.push(directory)
+    this.#byDigest.set(key, directory)
+    this.#expected.delete(key)
+    for (const { node } of directory.directories()) {
+      if (!this.#byDigest.has(node.digest.key)) this.#expected.add(node.digest.key)
+    }
+    this.#renew()
+  }
+
+  #end(state: FetchState): void {
+    this.#state = state
+    this.#expected.clear()
+    this.#renew()
+  }
+
+  #renew(): void {
+    const wake = this.#wake
+    this.#change = new Promise((resolve) => {
+      this.#wake = resolve
+    })
+    wake()
+  }
+
+  #enter(): Disposable {
+    this.#readers += 1
+    const leave = () => {
+      this.#readers -= 1
+      if (this.#readers > 0 || this.#kept || this.#state.is !== 'running') return
+      this.#onCancelled()
+      this.#controller.abort()
+    }
+    return { [Symbol.dispose]: leave }
+  }
+}
