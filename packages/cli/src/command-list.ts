@@ -16,6 +16,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/import.js')).importCommand,
   },
   {
+    name: 'import-archive',
+    summary: 'store the trees in tar archives, compressed or not, and print their store paths',
+    load: async () => (await import('./commands/import-archive.js')).importArchiveCommand,
+  },
+  {
     name: 'ls',
     summary: 'list a directory of the store',
     load: async () => (await import('./commands/ls.js')).lsCommand,

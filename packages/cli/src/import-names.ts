@@ -56,7 +56,7 @@ function namedPath(argument: string): NamedPath {
 }
 
 /** Undefined where it is `.`, `..` or nothing: then the text does not tell the name. */
-function lastComponent(path: string): string | undefined {
+export function lastComponent(path: string): string | undefined {
   const last = path.replace(/\/+$/, '').split('/').at(-1)
   return last === undefined || last === '' || last === '.' || last === '..' ? undefined : last
 }
@@ -69,7 +69,8 @@ function realPath(argument: string): string {
   }
 }
 
-function nameFault(name: string): string | undefined {
+/** Why a name cannot be that of a store path, if it cannot. */
+export function nameFault(name: string): string | undefined {
   try {
     validateName(name)
     return undefined

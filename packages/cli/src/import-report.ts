@@ -1,6 +1,6 @@
 import type { Node } from '@neve/castore-model'
 import { NixHash } from '@neve/nix-compat'
-import type { ImportedPath } from '@neve/store-pathinfo'
+import type { ImportedArchive, ImportedPath } from '@neve/store-pathinfo'
 import { argumentBytes } from './arguments.js'
 import { counted, formatBytes, formatDuration } from './output/format.js'
 import { jsonBytes, jsonLine } from './output/names.js'
@@ -19,8 +19,21 @@ export function nodeJson(node: Node): Record<string, unknown> {
 
 /** One imported path as a line of JSON. */
 export function importedJson(argument: string, imported: ImportedPath): string {
-  const { files, directories, symlinks, bytes, newBytes, storedBytes } = imported
-  return jsonLine({
+  const { newBytes, storedBytes } = imported
+  return jsonLine({ ...importedMembers(argument, imported), newBytes, storedBytes })
+}
+
+/** One imported archive as a line of JSON. */
+export function importedArchiveJson(argument: string, imported: ImportedArchive): string {
+  return jsonLine({ ...importedMembers(argument, imported), archiveBytes: imported.archiveBytes })
+}
+
+function importedMembers(
+  argument: string,
+  imported: ImportedPath | ImportedArchive,
+): Record<string, unknown> {
+  const { files, directories, symlinks, bytes } = imported
+  return {
     ...jsonBytes('path', argumentBytes(argument)),
     storePath: imported.storePath.toAbsolute(),
     ...nodeJson(imported.node),
@@ -30,9 +43,7 @@ export function importedJson(argument: string, imported: ImportedPath): string {
     directories,
     symlinks,
     bytes,
-    newBytes,
-    storedBytes,
-  })
+  }
 }
 
 /** Adds up imports for the line at the end. */

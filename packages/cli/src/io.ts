@@ -25,6 +25,8 @@ export interface ErrorStream {
 
 /** What a command talks to. */
 export interface Io {
+  /** What is read where an argument is `-`. Default: nothing can be. */
+  readonly stdin?: AsyncIterable<Uint8Array> | undefined
   readonly stdout: Output
   readonly stderr: ErrorStream
   /** Fires when the user wants it to stop. */

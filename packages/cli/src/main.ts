@@ -28,6 +28,10 @@ export async function main(): Promise<never> {
   process.stderr.on('error', () => {})
   const { signal } = controller
   const io: Io = {
+    // Opened by whoever reads it.
+    get stdin() {
+      return process.stdin
+    },
     stdout: new FdOutput(1, 'standard output', { isTerminal: process.stdout.isTTY === true, signal }),
     stderr: {
       isTerminal: process.stderr.isTTY === true,

@@ -20,6 +20,8 @@ export interface Ran {
 export interface RunOptions {
   readonly cwd?: string
   readonly env?: NodeJS.ProcessEnv
+  /** What it reads from standard input. Default: nothing. */
+  readonly input?: Uint8Array
   /** Called once it runs. */
   readonly onStart?: (child: ChildProcess) => void
   /** What to run it with. Default: node alone. */
@@ -42,8 +44,11 @@ export function neve(args: readonly string[], options: RunOptions = {}): Promise
   const child = spawn(program!, [...before, ...args], {
     cwd: options.cwd,
     env: { PATH, HOME, ...options.env },
-    stdio: ['ignore', 'pipe', 'pipe'],
+    stdio: [options.input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
   })
+  // It need not read all of it.
+  child.stdin?.on('error', () => {})
+  child.stdin?.end(options.input)
   return new Promise((resolve, reject) => {
     const stdout: Buffer[] = []
     const stderr: Buffer[] = []

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { missingProgram, NEVE, neve, newStore, ONE_LINE, temporaryFolder } from './support.js'
 
-const COMMANDS = ['import', 'ls', 'cat', 'stat', 'nar', 'export', 'completion']
+const COMMANDS = ['import', 'import-archive', 'ls', 'cat', 'stat', 'nar', 'export', 'completion']
 const ADDRESS = '/nix/store/zmpf8f0xn964s01661c424y9cx9pl1wn-aa'
 
 describe('help and version', () => {
@@ -63,6 +63,11 @@ describe('mistakes in the command line give one line and status 2', () => {
     [['import', '--name', 'n'], '--name needs exactly one path, got 0'],
     [['import', '--name', 'a b', 'x'], 'cannot be the name of a store path'],
     [['import', '--name', '', 'x'], 'cannot be the name of a store path'],
+    [['import-archive', '--name', 'n', 'a', 'b'], '--name needs exactly one archive, got 2'],
+    [['import-archive', '-'], 'an archive from standard input needs --name'],
+    [['import-archive', '-', '-'], 'standard input can be read only once'],
+    [['import-archive', '--top-level', 'both', 'x'], 'expected one of strip, keep'],
+    [['import-archive', '--max-size', '1X', 'x'], 'expected a number of bytes, or one with K, M, G or T'],
   ])('%j', async (args, message) => {
     const { code, stdout, stderr } = await neve(args, { cwd: temporaryFolder() })
     expect(stderr).toMatch(ONE_LINE)
@@ -128,8 +133,8 @@ describe('completion', () => {
         .toString()
         .trim()
         .split('\n')
-    expect(complete('neve', 'im')).toEqual(['import'])
-    expect(complete('neve', '--store', 'x', 'im')).toEqual(['import'])
+    expect(complete('neve', 'im')).toEqual(['import', 'import-archive'])
+    expect(complete('neve', '--store', 'x', 'im')).toEqual(['import', 'import-archive'])
     expect(complete('neve', 'ls', '--re')).toEqual(['--recursive'])
     expect(complete('neve', 'ls', '--st')).toEqual(['--store'])
     expect(complete('neve', 'import', '--directory-sizes', '')).toEqual(['once', 'twice'])

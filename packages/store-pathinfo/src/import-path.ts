@@ -124,7 +124,8 @@ export class Importer {
   }
 }
 
-function pathInfoOf(name: string, node: Node, measure: NarMeasure): PathInfo {
+/** What is known of contents that are stored under the path that their NAR gives them. */
+export function pathInfoOf(name: string, node: Node, measure: NarMeasure): PathInfo {
   return {
     storePath: narStorePath(name, measure.narSha256),
     node,

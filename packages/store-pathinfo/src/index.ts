@@ -7,6 +7,7 @@
 export { embeddedPath } from './embedded-address.js'
 export { EmbeddedPathInfos } from './embedded-path-infos.js'
 export { StoreError, type StoreErrorCode } from './errors.js'
+export type { ImportArchiveOptions, ImportedArchive } from './import-archive.js'
 export { checkName, type ImportedPath, storePathName } from './import-path.js'
 export { calculateNar, type NarMeasure } from './measure-nar.js'
 export { MemoryPathInfos } from './memory-path-infos.js'

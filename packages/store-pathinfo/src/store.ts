@@ -8,6 +8,7 @@ import type { EmbeddedStore } from '@neve/embedded-store'
 import { StorePath } from '@neve/nix-compat'
 import { EmbeddedPathInfos } from './embedded-path-infos.js'
 import { StoreError } from './errors.js'
+import { type ImportArchiveOptions, type ImportedArchive, importArchive } from './import-archive.js'
 import { type ImportedPath, Importer } from './import-path.js'
 import { measureNar, type NarMeasure } from './measure-nar.js'
 import type { PathInfo } from './path-info.js'
@@ -78,6 +79,18 @@ export class Store implements AsyncDisposable {
    */
   importPath(path: string | Uint8Array, options: ImportPathOptions = {}): Promise<ImportedPath> {
     return this.#importer.import(path, options)
+  }
+
+  /**
+   * Stores the tree in a tar archive, compressed or not, under the store path that Nix gives the unpacked tree (spec 06
+   * section 5).
+   *
+   * @param source the archive in pieces of any length; closed however this ends
+   * @returns once everything is durable
+   * @throws StoreError `invalid-name`; ArchiveError for what is wrong with the archive
+   */
+  importArchive(source: AsyncIterable<Uint8Array>, options: ImportArchiveOptions): Promise<ImportedArchive> {
+    return importArchive(this, source, options)
   }
 
   /**

@@ -38,7 +38,9 @@ export async function completionModel(context: Context): Promise<CompletionModel
       summary: command.summary(),
       options: optionsOf(command),
       words: [...(command.registeredArguments[0]?.argChoices ?? [])],
-      takesPaths: command.registeredArguments.some((argument) => ['path', 'dest'].includes(argument.name())),
+      takesPaths: command.registeredArguments.some((argument) =>
+        ['path', 'file', 'dest'].includes(argument.name()),
+      ),
     })),
   }
 }
