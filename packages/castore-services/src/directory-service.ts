@@ -8,6 +8,12 @@ import type { CallOptions } from './call-options.js'
  */
 export interface DirectoryService {
   /**
+   * Whether `put` takes directories with children and stores just them, whatever is below them. Where it is not, a
+   * single directory may be refused, or cost as much as its whole closure. Default: false.
+   */
+  readonly putsSingly?: boolean | undefined
+
+  /**
    * Looks one directory up. What is returned hashes to the digest.
    *
    * @returns undefined when it is not stored, or when the service knows roots of uploads only and this is none

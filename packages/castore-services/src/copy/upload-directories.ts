@@ -17,8 +17,8 @@ const ROOM_EVERY = 1000
 
 /**
  * Stores the directories that a target lacks, leaves first, in the way that moves least: an embedded store takes just
- * them, in one commit. An upload elsewhere is a whole closure (spec 03 section 2.1), so where the target has a part of
- * it, single directories are tried first; what refuses these, as gRPC servers do, gets the closure.
+ * them, in one commit, and others that store directories singly take them one by one. An upload anywhere else is a
+ * whole closure (spec 03 section 2.1): what the target has of it travels again, as far as directories go.
  */
 export async function uploadDirectories(
   { from, to }: { readonly from: CopyServices; readonly to: CopyServices },
@@ -35,8 +35,8 @@ export async function uploadDirectories(
     await putClosure(to.directories, missing, root, options)
     return
   }
-  if (await putEach(to.directories, missing, options)) return
-  await putClosure(to.directories, await wholeClosure(from.directories, root, options), root, options)
+  if (to.directories.putsSingly === true) await putEach(to.directories, missing, options)
+  else await putClosure(to.directories, await wholeClosure(from.directories, root, options), root, options)
 }
 
 async function commitToEngine(
@@ -82,33 +82,20 @@ async function putClosure(
   expectDigest(root, await putter.close(options))
 }
 
-/** @returns false when the target takes no single directories that have children */
+/** Each once all below it are stored: a level at a time, from the leaves up. */
 async function putEach(
   directories: DirectoryService,
   missing: Encodings,
   options: CallOptions,
-): Promise<boolean> {
-  const put = async (directory: Directory, signal: AbortSignal | undefined): Promise<void> => {
+): Promise<void> {
+  const put = async (directory: Directory, signal: AbortSignal): Promise<void> => {
     expectDigest(directory.digest(), await directories.put(directory, { signal }))
   }
   const heights = new Map<string, number>()
   const levels: string[][] = []
-  let accepted = false
   for (const directory of leavesFirst(missing)) {
-    const children = [...directory.directories()]
-    if (!accepted) {
-      try {
-        await put(directory, options.signal)
-      } catch (error) {
-        options.signal?.throwIfAborted()
-        if (children.length > 0 && error instanceof CastoreError && error.code !== 'unavailable') return false
-        throw error
-      }
-      accepted = children.length > 0
-      continue
-    }
-    const below = children.map(({ node }) => heights.get(node.digest.key) ?? 0)
-    const height = Math.max(0, ...below) + 1
+    const below = [...directory.directories()].map(({ node }) => heights.get(node.digest.key) ?? -1)
+    const height = Math.max(-1, ...below) + 1
     const { key } = directory.digest()
     heights.set(key, height)
     const level = levels[height]
@@ -116,13 +103,11 @@ async function putEach(
     else level.push(key)
   }
   for (const level of levels) {
-    if (level === undefined) continue
     const source = (async function* () {
       for (const key of level) yield Directory.decode(missing.get(key)!)
     })()
     await eachConcurrent(source, PUTS_AT_ONCE, put, options)
   }
-  return true
 }
 
 /** A directory and everything below it, from the source: the target has taken parts of it for granted. */

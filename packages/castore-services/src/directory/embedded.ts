@@ -12,6 +12,7 @@ import { traverseDirectory } from './traverse.js'
  * checked against its digest.
  */
 export class EmbeddedDirectoryService implements DirectoryService {
+  readonly putsSingly = true
   /** The engine, which the service does not close. */
   readonly engine: EmbeddedStore
   readonly #backend: string

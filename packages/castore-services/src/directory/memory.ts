@@ -9,6 +9,7 @@ import { traverseDirectory } from './traverse.js'
  * that knows its digest, so there is nothing to verify on reading.
  */
 export class MemoryDirectoryService implements DirectoryService {
+  readonly putsSingly = true
   readonly #directories = new Map<string, Directory>()
 
   async get(digest: B3Digest, { signal }: CallOptions = {}): Promise<Directory | undefined> {
