@@ -1,0 +1,28 @@
+import { BLOB_SERVICE, DIRECTORY_SERVICE } from './kind.js'
+import { Registry } from './registry.js'
+import { embeddedBlobs, embeddedDirectories } from './types/embedded.js'
+import { legacyDatabase } from './types/legacy.js'
+import { memoryBlobs, memoryDirectories } from './types/memory.js'
+
+/**
+ * Registers the types of blob and directory services of this package.
+ *
+ * @throws CompositionError `duplicate` when one of them is there already
+ */
+export function addDefaultServices(registry: Registry): void {
+  registry.register(BLOB_SERVICE, memoryBlobs)
+  registry.register(BLOB_SERVICE, embeddedBlobs)
+  registry.register(BLOB_SERVICE, legacyDatabase('sled'))
+
+  registry.register(DIRECTORY_SERVICE, memoryDirectories)
+  registry.register(DIRECTORY_SERVICE, embeddedDirectories)
+  registry.register(DIRECTORY_SERVICE, legacyDatabase('sled'))
+  registry.register(DIRECTORY_SERVICE, legacyDatabase('redb'))
+}
+
+/** A new registry with the types of this package. */
+export function defaultRegistry(): Registry {
+  const registry = new Registry()
+  addDefaultServices(registry)
+  return registry
+}

@@ -1,0 +1,42 @@
+export {
+  blobServiceFromAddress,
+  directoryServiceFromAddress,
+  type FromAddressOptions,
+  serviceFromAddress,
+} from './address.js'
+export { decodePath, type QueryValue, queryConfig, refuseParts, type UnusedPart } from './address-parts.js'
+export {
+  Composition,
+  type CompositionInit,
+  type InstanceSummary,
+  type RetryPolicy,
+} from './composition.js'
+export { addDefaultServices, defaultRegistry } from './default-services.js'
+export { duration } from './duration.js'
+export {
+  CloseFailedError,
+  CompositionError,
+  type CompositionErrorCode,
+  ConfigError,
+  type ConfigLocation,
+  ConstructionFailedError,
+  InstanceNotFoundError,
+  isTransient,
+  RecursionError,
+  UnknownTypeError,
+} from './errors.js'
+export type { InstanceState } from './instance.js'
+export { compositionJsonSchema, type JsonSchema } from './json-schema.js'
+export { BLOB_SERVICE, DIRECTORY_SERVICE, Kind, type KindInit } from './kind.js'
+export { Redactor, redactAddress } from './redact.js'
+export { type Reference, reference } from './reference.js'
+export { type RegisteredType, Registry } from './registry.js'
+export { type SecretText, secretText } from './secret.js'
+export type { BuildContext, Builder, BuilderReference, ServiceType } from './service-type.js'
+export {
+  compositionOf,
+  type ParseCompositionOptions,
+  parseComposition,
+  readCompositionFile,
+} from './toml.js'
+export type { Problem, ValidateOptions } from './validation.js'

@@ -1,0 +1,95 @@
+import { readFile } from 'node:fs/promises'
+import { parse, TomlError } from 'smol-toml'
+import { Composition, type CompositionInit } from './composition.js'
+import { defaultRegistry } from './default-services.js'
+import { ConfigError } from './errors.js'
+import type { Registry } from './registry.js'
+import { TomlLines } from './toml-lines.js'
+
+/** Options of {@link parseComposition}. */
+export interface ParseCompositionOptions extends Omit<CompositionInit, 'registry'> {
+  /** The types that may be named. Default: those of this package. */
+  readonly registry?: Registry | undefined
+  /** What to call the text in errors. Default: it is not named. */
+  readonly file?: string | undefined
+}
+
+/**
+ * Reads a composition from TOML (spec 04 section 3): a table for each kind, in it one for each instance. Nothing is
+ * built.
+ *
+ * @throws ConfigError with file, line, table, instance and key, as far as they are known
+ */
+export function parseComposition(text: string, options: ParseCompositionOptions = {}): Composition {
+  const { file } = options
+  const data = parseToml(text, file)
+  try {
+    return compositionOf(data, options)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    const { table, instance, key } = error.location
+    const path = [table, instance, ...(key ?? '').split(/[.[]/)].filter(
+      (part) => part !== undefined && part !== '',
+    )
+    throw error.at({ file, line: new TomlLines(text).find(path as string[]) })
+  }
+}
+
+/**
+ * Reads a composition from data of any format: an object with a table for each kind.
+ *
+ * @throws ConfigError with table, instance and key
+ */
+export function compositionOf(
+  data: unknown,
+  options: Omit<ParseCompositionOptions, 'file'> = {},
+): Composition {
+  const { registry = defaultRegistry(), ...init } = options
+  if (typeof data !== 'object' || data === null || Array.isArray(data)) {
+    throw new ConfigError('expected a table for each kind of service')
+  }
+  const composition = new Composition({ ...init, registry })
+  const kinds = registry.kinds()
+  for (const [name, table] of Object.entries(data)) {
+    const kind = kinds.find((candidate) => candidate.table === name)
+    if (kind === undefined) {
+      const known = kinds.map((candidate) => candidate.table).join(', ')
+      throw new ConfigError(`unknown table '${name.slice(0, 80)}', expected one of ${known}`, {
+        table: name.slice(0, 80),
+      })
+    }
+    composition.extend(kind, registry.parseTable(kind, table))
+  }
+  return composition
+}
+
+/**
+ * Reads a composition from a TOML file.
+ *
+ * @throws ConfigError as {@link parseComposition}, and when the file cannot be read
+ */
+export async function readCompositionFile(
+  path: string,
+  options: ParseCompositionOptions = {},
+): Promise<Composition> {
+  let text: string
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path))
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new ConfigError(`cannot read the file: ${reason}`, { file: options.file ?? path }, { cause })
+  }
+  return parseComposition(text, { file: path, ...options })
+}
+
+function parseToml(text: string, file: string | undefined): unknown {
+  try {
+    return parse(text)
+  } catch (error) {
+    if (!(error instanceof TomlError)) throw error
+    // Its message goes on with the lines around the fault; there may be secrets on them.
+    const [first = 'invalid TOML'] = error.message.split('\n')
+    const detail = `${first.slice(0, 1).toLowerCase()}${first.slice(1)}, column ${error.column}`
+    throw new ConfigError(detail, { file, line: error.line })
+  }
+}
