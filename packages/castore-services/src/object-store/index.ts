@@ -1,2 +1,3 @@
+export { FileObjectStore, type FileObjectStoreInit } from './files.js'
 export { MemoryObjectStore } from './memory.js'
 export type { GetObjectOptions, ObjectMeta, ObjectRange, ObjectStore } from './object-store.js'

@@ -8,9 +8,13 @@ const KEY = /^[A-Za-z0-9._-]+(?:\/[A-Za-z0-9._-]+)*$/
 const PREFIX = /^(?:[A-Za-z0-9._-]+\/)*[A-Za-z0-9._-]*$/
 const DOTS = /(?:^|\/)\.\.?(?:\/|$)/
 
+export function isKey(key: string): boolean {
+  return KEY.test(key) && !DOTS.test(key) && key.length <= MAX_KEY_LENGTH
+}
+
 /** @throws CastoreError `invalid-input` for what is no key of an object store */
 export function assertKey(key: string): void {
-  if (KEY.test(key) && !DOTS.test(key) && key.length <= MAX_KEY_LENGTH) return
+  if (isKey(key)) return
   throw new CastoreError(
     'invalid-input',
     `invalid object key ${quoted(key)}: expected components of A-Z a-z 0-9 . _ - joined by /, at most ${MAX_KEY_LENGTH} characters`,

@@ -1,0 +1,175 @@
+import { Worker } from 'node:worker_threads'
+import { CastoreError } from '../errors.js'
+import { fileError } from './file-errors.js'
+import type { FileWorkerData, FileWorkerReply, FileWorkerRequest } from './file-worker.js'
+
+/** The most of one batch: it waits in memory twice, and everybody in it waits for the last. */
+const BATCH_BYTES = 8 * 1024 * 1024
+const BATCH_OBJECTS = 4096
+/** With two, one prepares a batch while the disk syncs that of the other. */
+const THREADS = 2
+/** A second thread pays when this many wait for the first. */
+const WAITING_FOR_SECOND = 64
+
+interface Entry {
+  readonly key: string
+  readonly content: Uint8Array
+  readonly ifAbsent: boolean
+  readonly signal: AbortSignal | undefined
+  readonly onAbort: () => void
+  readonly resolve: (written: boolean) => void
+  readonly reject: (error: unknown) => void
+}
+
+interface Thread {
+  readonly worker: Worker
+  batch: readonly Entry[]
+}
+
+/**
+ * Writes objects in batches that share their syncs: what is put while a batch is being written makes the next one
+ * (DESIGN decision 10).
+ */
+export class FileWriter {
+  readonly #data: FileWorkerData
+  readonly #name: string
+  // A Set keeps its order of insertion, and an entry that is cancelled leaves it without a scan.
+  readonly #queue = new Set<Entry>()
+  readonly #threads: Thread[] = []
+  readonly #idle: Thread[] = []
+  #scheduled = false
+  #closed: Promise<void> | undefined
+  #drained: () => void = () => {}
+
+  /** @param name of the store, for messages */
+  constructor(data: FileWorkerData, name: string) {
+    this.#data = data
+    this.#name = name
+  }
+
+  /** @returns whether it was written; false only with `ifAbsent` */
+  write(key: string, content: Uint8Array, ifAbsent: boolean, signal?: AbortSignal): Promise<boolean> {
+    return new Promise<boolean>((resolve, reject) => {
+      const onAbort = () => {
+        this.#queue.delete(entry)
+        reject(signal?.reason)
+        this.#checkDrained()
+      }
+      const entry: Entry = { key, content, ifAbsent, signal, onAbort, resolve, reject }
+      signal?.addEventListener('abort', onAbort, { once: true })
+      this.#queue.add(entry)
+      this.#schedule()
+    })
+  }
+
+  /** Writes what was handed over before, then ends the threads. */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.#drained = resolve
+      this.#checkDrained()
+    })
+    await Promise.all(this.#threads.splice(0).map(({ worker }) => worker.terminate()))
+  }
+
+  #checkDrained(): void {
+    if (this.#queue.size === 0 && this.#idle.length === this.#threads.length) this.#drained()
+  }
+
+  // Not at once, so that what a caller puts in one go is one batch.
+  #schedule(): void {
+    if (this.#scheduled) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      this.#dispatch()
+    })
+  }
+
+  #dispatch(): void {
+    while (this.#queue.size > 0) {
+      const thread = this.#takeThread()
+      if (thread === undefined) return
+      thread.batch = this.#takeBatch()
+      thread.worker.ref()
+      const request = packed(thread.batch)
+      thread.worker.postMessage(request, [request.contents])
+    }
+    this.#checkDrained()
+  }
+
+  #takeThread(): Thread | undefined {
+    const idle = this.#idle.pop()
+    if (idle !== undefined || this.#threads.length >= THREADS) return idle
+    const wanted = this.#threads.length === 0 || this.#queue.size >= WAITING_FOR_SECOND
+    return wanted ? this.#start() : undefined
+  }
+
+  #takeBatch(): Entry[] {
+    const batch: Entry[] = []
+    let length = 0
+    for (const entry of this.#queue) {
+      length += entry.content.length
+      if (batch.length > 0 && (length > BATCH_BYTES || batch.length === BATCH_OBJECTS)) break
+      this.#queue.delete(entry)
+      batch.push(entry)
+    }
+    return batch
+  }
+
+  #start(): Thread {
+    const module = new URL(import.meta.resolve('@neve/castore-services/object-store/file-worker'))
+    const thread: Thread = { worker: new Worker(module, { workerData: this.#data }), batch: [] }
+    thread.worker.on('message', (reply: FileWorkerReply) => this.#settle(thread, reply))
+    thread.worker.on('error', (error) => this.#lose(thread, error))
+    thread.worker.on('exit', () => this.#lose(thread, new Error('the thread ended')))
+    this.#threads.push(thread)
+    return thread
+  }
+
+  #settle(thread: Thread, reply: FileWorkerReply): void {
+    for (const [index, entry] of thread.batch.entries()) {
+      const outcome = reply[index]!
+      entry.signal?.removeEventListener('abort', entry.onAbort)
+      if ('written' in outcome) entry.resolve(outcome.written)
+      else entry.reject(fileError(outcome.failure, `write object ${entry.key}`, this.#name))
+    }
+    thread.batch = []
+    // An idle thread does not keep the process alive.
+    thread.worker.unref()
+    this.#idle.push(thread)
+    this.#schedule()
+  }
+
+  #lose(thread: Thread, cause: unknown): void {
+    for (const { key, reject, signal, onAbort } of thread.batch) {
+      signal?.removeEventListener('abort', onAbort)
+      const message = `cannot write object ${key}: the writing thread failed (${this.#name})`
+      reject(new CastoreError('storage', message, { cause }))
+    }
+    thread.batch = []
+    for (const list of [this.#threads, this.#idle]) {
+      const index = list.indexOf(thread)
+      if (index >= 0) list.splice(index, 1)
+    }
+    this.#schedule()
+  }
+}
+
+function packed(batch: readonly Entry[]): FileWorkerRequest {
+  const length = batch.reduce((sum, { content }) => sum + content.length, 0)
+  // Not from the pool of small buffers, which cannot be handed over, and not zeroed first.
+  const contents = Buffer.allocUnsafeSlow(length)
+  let offset = 0
+  const items = batch.map(({ key, content, ifAbsent }) => {
+    contents.set(content, offset)
+    const item = { key, offset, length: content.length, ifAbsent }
+    offset += content.length
+    return item
+  })
+  return { contents: contents.buffer as ArrayBuffer, items }
+}
