@@ -70,7 +70,7 @@ export interface BlobReader extends AsyncDisposable {
 
 /**
  * Takes the bytes of one new blob (spec 02 section 4). Only {@link BlobWriter.close} makes the blob visible; a writer
- * that is disposed of without is aborted, and leaves no blob behind.
+ * that is disposed of without is aborted, and leaves no blob behind. Disposing waits for a `close` that runs.
  *
  * Calls that are made without waiting for the one before run in the order in which they were made. A call that fails
  * or is cancelled ends the writer: nothing becomes visible any more.

@@ -74,10 +74,10 @@ describe('openGrpcChannel', () => {
     ['grpc+unix:/with%20blank', 'unix:///with blank'],
     ['grpc+unix:/with blank', 'unix:///with blank'],
     ['grpc+unix:/caf%C3%A9:80', 'unix:///café:80'],
-    ['grpc+http://localhost', 'http://localhost:80'],
-    ['grpc+http://localhost:8000', 'http://localhost:8000'],
-    ['grpc+https://Example.org', 'https://example.org:443'],
-    ['grpc+https://[2001:DB8::1]:1', 'https://[2001:db8::1]:1'],
+    ['grpc+http://localhost', 'localhost:80'],
+    ['grpc+http://localhost:8000', 'localhost:8000'],
+    ['grpc+https://Example.org', 'example.org:443'],
+    ['grpc+https://[2001:DB8::1]:1', '[2001:db8::1]:1'],
   ])('dials what %s says', (url, target) => {
     expect(parseGrpcUrl(url).target).toBe(target)
   })

@@ -20,6 +20,7 @@ export abstract class BlobWriterBase implements BlobWriter {
   #state: WriterState = { is: 'open' }
   #tail: Promise<unknown> | undefined
   #ending: Promise<void> | undefined
+  #closing: Promise<B3Digest> | undefined
   #unlisten: () => void = () => {}
   readonly #controller = new AbortController()
 
@@ -57,13 +58,14 @@ export abstract class BlobWriterBase implements BlobWriter {
   }
 
   close(options: CallOptions = {}): Promise<B3Digest> {
-    return this.#enqueue('close', options, async (signal) => {
+    this.#closing = this.#enqueue('close', options, async (signal) => {
       const digest = await this.commit(signal)
       // An abort that came too late to stop the commit does not make the blob invisible again.
       this.#state = { is: 'closed', digest }
       this.#unlisten()
       return digest
     })
+    return this.#closing
   }
 
   async abort(reason?: unknown): Promise<void> {
@@ -71,6 +73,8 @@ export abstract class BlobWriterBase implements BlobWriter {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // `return writer.close()` disposes while it closes: that is no reason to give up.
+    await this.#closing?.catch(() => {})
     await this.abort()
   }
 

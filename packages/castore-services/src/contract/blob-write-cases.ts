@@ -51,6 +51,15 @@ export function blobWriteCases(service: () => BlobService): void {
     expect(await service().open(digest)).toBeUndefined()
   })
 
+  it('finishes a close that runs when it is disposed of', async () => {
+    const writer = service().openWrite()
+    await writer.write(HELLO.content)
+    const closing = writer.close()
+    await writer[Symbol.asyncDispose]()
+    expect((await closing).equals(HELLO.digest)).toBe(true)
+    expect(await service().has(HELLO.digest)).toBe(true)
+  })
+
   it('does nothing but refuse after abort', async () => {
     const writer = service().openWrite()
     await writer.write(HELLO.content)

@@ -82,6 +82,15 @@ export function directoryPutterCases(service: () => DirectoryService): void {
     expect(await service().get(WITH_KEEP.digest())).toBeUndefined()
   })
 
+  it('finishes a close that runs when it is disposed of', async () => {
+    const putter = service().putMultipleStart()
+    await putter.put(WITH_KEEP)
+    const closing = putter.close()
+    await putter[Symbol.asyncDispose]()
+    expect((await closing).equals(WITH_KEEP.digest())).toBe(true)
+    expect((await service().get(WITH_KEEP.digest()))?.equals(WITH_KEEP)).toBe(true)
+  })
+
   it('refuses everything after close', async () => {
     const putter = service().putMultipleStart()
     await putter.put(A)

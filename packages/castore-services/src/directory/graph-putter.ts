@@ -68,6 +68,8 @@ export class GraphPutter implements DirectoryPutter {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // `return putter.close()` disposes while it closes: that is no reason to give up.
+    await this.#closing?.catch(() => {})
     await this.abort()
   }
 

@@ -4,7 +4,7 @@ import { CastoreError } from '../errors.js'
 export interface GrpcAddress {
   /** What to call the peer in messages: the URL without its options. */
   readonly name: string
-  /** What is dialled, as grpc-js takes it: `unix:///run/castore.sock`, `https://example.org:443`. */
+  /** What is dialled, as grpc-js takes it: `unix:///run/castore.sock`, `example.org:443`. */
   readonly target: string
   readonly tls: boolean
   /** Whether the peer is on this machine. */
@@ -95,7 +95,7 @@ function tcpAddress(text: string, url: URL, tls: boolean): GrpcAddress {
   if (port === '0') throw refusal(text, 'expected a port from 1 to 65535, got 0')
   return {
     name: `grpc+${scheme}://${url.host}`,
-    target: `${scheme}://${host}:${port}`,
+    target: `${host}:${port}`,
     tls,
     local: host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host),
     options: readOptions(text, url.searchParams, tls),

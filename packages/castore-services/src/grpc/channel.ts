@@ -1,10 +1,8 @@
-import { connectivityState } from '@grpc/grpc-js'
+import { type Channel, connectivityState } from '@grpc/grpc-js'
 import {
-  type Channel,
   type ChannelOptions,
   type Client,
   ClientError,
-  createChannel,
   createClient,
   type ServiceDefinition,
   Status,
@@ -13,6 +11,7 @@ import type { CallOptions } from '../call-options.js'
 import { abortable } from '../concurrency/abortable.js'
 import { CastoreError } from '../errors.js'
 import { type GrpcAddress, parseGrpcUrl } from './address.js'
+import { CancellingChannel } from './cancelling-channel.js'
 import { clientCredentials, type GrpcClientTls } from './tls.js'
 
 /** How {@link openGrpcChannel} connects. What the URL says too, the option decides. */
@@ -52,6 +51,11 @@ const KEEP_ALIVE_TIMEOUT = 20_000
 /** A service's two names, one a generation; the newer one comes first (DESIGN decision 3). */
 export type Generation = 'snix' | 'tvix'
 
+/** A call as the channel needs to know it. */
+export interface CancelableCall {
+  cancel(): void
+}
+
 /**
  * A connection to a gRPC server that any number of clients and calls share. It connects with the first call, and again
  * by itself when the connection breaks.
@@ -64,6 +68,7 @@ export class GrpcChannel implements AsyncDisposable {
   readonly #channel: Channel
   readonly #clients = new Map<ServiceDefinition, unknown>()
   readonly #generations = new Map<string, Generation>()
+  readonly #running = new Set<CancelableCall>()
   #closed = false
 
   /** @internal use {@link openGrpcChannel} */
@@ -104,6 +109,16 @@ export class GrpcChannel implements AsyncDisposable {
   }
 
   /**
+   * Has a call cancelled when the channel is closed.
+   *
+   * @returns takes it off again; to be called when the call is over
+   */
+  track(call: CancelableCall): () => void {
+    this.#running.add(call)
+    return () => this.#running.delete(call)
+  }
+
+  /**
    * Connects, if there is no connection.
    *
    * @throws CastoreError `unavailable` when the attempt fails, `closed` after `close`
@@ -130,6 +145,8 @@ export class GrpcChannel implements AsyncDisposable {
     if (this.#closed) return
     this.#closed = true
     this.#clients.clear()
+    // Else they would run on: the library only takes no new ones.
+    for (const call of this.#running) call.cancel()
     this.#channel.close()
   }
 
@@ -189,7 +206,7 @@ export async function openGrpcChannel(url: string, options: GrpcChannelOptions =
   const channel = new GrpcChannel(
     name,
     timeout,
-    createChannel(target, credentials, grpcOptions(address, options)),
+    new CancellingChannel(target, credentials, grpcOptions(address, options)),
   )
   if (options.waitConnect ?? address.options.waitConnect ?? false) {
     try {

@@ -1,4 +1,13 @@
 export { type GrpcAddress, type GrpcAddressOptions, parseGrpcUrl } from './address.js'
+export { GrpcBlobService } from './blob-service.js'
+export { GrpcCaller } from './call.js'
+export type { GuardedCallOptions } from './call-guard.js'
+export {
+  BLOB_GRPC_SERVICE,
+  type BlobMethods,
+  DIRECTORY_GRPC_SERVICE,
+  type DirectoryMethods,
+} from './castore-definitions.js'
 export {
   DEFAULT_MAX_MESSAGE_SIZE,
   DEFAULT_WINDOW,
@@ -7,4 +16,16 @@ export {
   type GrpcChannelOptions,
   openGrpcChannel,
 } from './channel.js'
+export { GrpcDirectoryService } from './directory-service.js'
+export {
+  clientStreaming,
+  type GrpcServiceDefinition,
+  grpcService,
+  type MessageCodec,
+  type MethodShape,
+  serverStreaming,
+  unary,
+} from './service-definition.js'
+export { GrpcStatusError } from './status-error.js'
 export type { GrpcClientTls } from './tls.js'
+export { GrpcUpload, startUpload } from './upload.js'

@@ -1,1 +1,25 @@
-export {}
+export {
+  type BlobServiceImplementationOptions,
+  blobServiceImplementation,
+  expectWhole,
+  type ServiceImplementationOptions,
+} from './server/blob-service.js'
+export {
+  type CastoreServer,
+  type CastoreServerInit,
+  type CloseOptions,
+  castoreServer,
+  type GrpcServerLimits,
+  type GrpcServerTls,
+  type Listener,
+  type ListenOptions,
+  registerService,
+} from './server/castore-server.js'
+export { requestedDigest } from './server/digest.js'
+export {
+  type DirectoryServiceImplementationOptions,
+  directoryServiceImplementation,
+} from './server/directory-service.js'
+export { clearStaleSocket, type ListenAddress, parseListenAddress } from './server/listen-address.js'
+export { messagesOf } from './server/messages.js'
+export { type OnServerError, serverError, statusOf } from './server/status.js'
