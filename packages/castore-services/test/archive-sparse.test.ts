@@ -235,7 +235,7 @@ describe('refused sparse files', () => {
     [
       'a list of 2^40 pieces',
       archive(sparse(...ONE), file('a/x', listed(2 ** 40).repeat(3000))),
-      'extended-header',
+      'sparse',
     ],
   ])('%s', async (_name, bytes, code) => {
     const error = await failureOf(ingest(bytes))
