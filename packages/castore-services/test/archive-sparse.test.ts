@@ -232,11 +232,7 @@ describe('refused sparse files', () => {
       'limit',
     ],
     ['a file of 2^50 bytes', archive(sparse(['size', `${2 ** 50}`], ['map', '0,0']), file('a/b')), 'limit'],
-    [
-      'a list of 2^40 pieces',
-      archive(sparse(...ONE), file('a/x', listed(2 ** 40).repeat(3000))),
-      'sparse',
-    ],
+    ['a list of 2^40 pieces', archive(sparse(...ONE), file('a/x', listed(2 ** 40).repeat(3000))), 'sparse'],
   ])('%s', async (_name, bytes, code) => {
     const error = await failureOf(ingest(bytes))
     expect(error).toBeInstanceOf(ArchiveError)
