@@ -42,6 +42,7 @@ export class ConfiguredBuilder<S, C> implements Builder<S> {
         resolve: (kind, reference, key) => context.resolve(kind, reference, key),
         resolveAll: (kind, references) => context.resolveAll(kind, references),
         onClose: (close) => context.onClose(close),
+        report: (trouble) => context.report({ ...trouble, error: redactor.error(trouble.error) }),
         secret: async (secret) => remember(redactor, await context.secret(secret), secret),
       })
     } catch (error) {

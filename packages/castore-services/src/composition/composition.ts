@@ -38,6 +38,19 @@ export interface CompositionInit {
   readonly retry?: RetryPolicy | undefined
   /** Where `{ env = "NAME" }` is looked up. Default: `process.env`, at the time of building. */
   readonly environment?: Readonly<Record<string, string | undefined>> | undefined
+  /** Told what went wrong without failing a call. It must not throw. Default: nobody. */
+  readonly onTrouble?: ((trouble: ServiceTrouble) => void) | undefined
+}
+
+/** Something went wrong with a service that another one could make up for: a cache whose near side fails. */
+export interface ServiceTrouble {
+  /** Name of the kind. */
+  readonly kind: string
+  /** Name of the instance that noticed. */
+  readonly instance: string
+  /** What it calls the service that failed: `near`, `store 2`. */
+  readonly store: string
+  readonly error: unknown
 }
 
 /** An instance, for lists. */
@@ -325,6 +338,8 @@ export class Composition implements AsyncDisposable {
       },
       secret: (text) => resolveSecret(text, this.#init.environment ?? process.env),
       onClose: (close) => instance.onClose(close),
+      report: ({ store, error }) =>
+        this.#init.onTrouble?.({ kind: instance.kind.name, instance: instance.name, store, error }),
     }
   }
 

@@ -10,6 +10,7 @@ export {
   type CompositionInit,
   type InstanceSummary,
   type RetryPolicy,
+  type ServiceTrouble,
 } from './composition.js'
 export { addDefaultServices, defaultRegistry } from './default-services.js'
 export { duration } from './duration.js'
@@ -31,7 +32,7 @@ export { BLOB_SERVICE, DIRECTORY_SERVICE, Kind, type KindInit } from './kind.js'
 export { Redactor, redactAddress } from './redact.js'
 export { type Reference, reference } from './reference.js'
 export { type RegisteredType, Registry } from './registry.js'
-export { type SecretText, secretText } from './secret.js'
+export { addressText, type SecretText, secretText } from './secret.js'
 export type { BuildContext, Builder, BuilderReference, ServiceType } from './service-type.js'
 export {
   compositionOf,

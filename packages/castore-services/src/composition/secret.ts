@@ -1,6 +1,7 @@
 import { readFile, stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { CompositionError } from './errors.js'
+import { Redactor } from './redact.js'
 
 /** Text that may be secret: itself, or where it is (spec 04 section 10, W11). */
 export type SecretText = string | { readonly env: string } | { readonly file: string }
@@ -18,6 +19,24 @@ export const secretText = (): z.ZodType<SecretText> =>
     ],
     { error: EXPECTED },
   )
+
+/**
+ * Schema of an address that may be secret, or have secrets in it.
+ *
+ * @param check throws when what is written there is no such address; what comes from elsewhere is checked when building
+ */
+export const addressText = (check: (address: string) => unknown): z.ZodType<SecretText> =>
+  secretText().superRefine((value, context) => {
+    if (typeof value !== 'string') return
+    try {
+      check(value)
+    } catch (error) {
+      const redactor = new Redactor()
+      redactor.addAddress(value)
+      const message = redactor.text(error instanceof Error ? error.message : String(error))
+      context.addIssue({ code: 'custom', message })
+    }
+  })
 
 /**
  * The text itself: as written, from the environment, or from a file without the line break at its end.

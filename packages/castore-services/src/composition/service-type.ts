@@ -37,6 +37,9 @@ export interface BuildContext {
    * that was added is called first.
    */
   onClose(close: () => Promise<void> | void): void
+
+  /** Tells whoever made the composition what went wrong without failing a call. */
+  report(trouble: { readonly store: string; readonly error: unknown }): void
 }
 
 /** Makes one instance: a configuration that was checked, or code of somebody's own. */
