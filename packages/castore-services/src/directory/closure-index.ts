@@ -72,8 +72,8 @@ export class ClosureIndex {
 
   async #append(): Promise<void> {
     this.#appending = true
-    // What is added in the same turn goes into the same entry.
-    await Promise.resolve()
+    // What is added at the same time goes into the same entry.
+    await new Promise(setImmediate)
     while (this.#waiting.length > 0) {
       const batch = this.#waiting
       this.#waiting = []
