@@ -7,16 +7,8 @@ import { SingleFlight } from '../concurrency/single-flight.js'
 import { CastoreError, DataLossError } from '../errors.js'
 import type { ObjectStore } from '../object-store/object-store.js'
 import { expandChunk, frameBound } from './chunk-frames.js'
+import type { FramedChunk } from './framed-blobs.js'
 import { objectKey } from './object-layout.js'
-
-/** A chunk that is ready to be stored. */
-export interface FramedChunk {
-  readonly digest: B3Digest
-  /** Length of the plain bytes. */
-  readonly size: number
-  /** What to store: a zstd frame. It must not change until the call has settled. */
-  readonly frame: Uint8Array
-}
 
 /** Settings of {@link ChunkObjects}. */
 export interface ChunkObjectsInit {

@@ -8,9 +8,10 @@ import { BlobTooLargeError, CastoreError, DataLossError } from '../errors.js'
 import type { ObjectStore } from '../object-store/object-store.js'
 import { framedChunk } from './chunk-frames.js'
 import { ChunkLists } from './chunk-lists.js'
-import { ChunkObjects, type FramedChunk } from './chunk-objects.js'
+import { ChunkObjects } from './chunk-objects.js'
 import { ChunkedBlobReader } from './chunked-reader.js'
 import { FrameThreads } from './frame-threads.js'
+import type { FramedBlobs, FramedChunk } from './framed-blobs.js'
 import { MemoryBlobReader } from './memory-reader.js'
 import { ObjectStoreBlobWriter } from './object-store-writer.js'
 
@@ -47,7 +48,7 @@ const NOTHING = new Uint8Array(0)
  * (spec 02 section 11): chunks, cut at content-defined boundaries, as zstd frames under `chunks/b3/`, and what a blob
  * is made of under `blobs/b3/`. Every read is verified. A write is acknowledged when the store has it.
  */
-export class ObjectStoreBlobService implements BlobService {
+export class ObjectStoreBlobService implements BlobService, FramedBlobs {
   /** How blobs are cut, in bytes. */
   readonly chunkSizes: ChunkSizes
   readonly #backend: string
@@ -138,13 +139,6 @@ export class ObjectStoreBlobService implements BlobService {
     return await writer.close()
   }
 
-  /**
-   * Stores a blob that was cut and framed by somebody else, such as the threads of an ingestion. Returns once it is
-   * durable.
-   *
-   * @param chunks in order, all of them, as FastCDC with {@link ObjectStoreBlobService.chunkSizes} cuts the blob; none
-   *   for the empty blob. Nobody checks them
-   */
   async putFramed(
     digest: B3Digest,
     chunks: readonly FramedChunk[],
@@ -154,7 +148,6 @@ export class ObjectStoreBlobService implements BlobService {
     await this.putFramedList(digest, chunks, written, options)
   }
 
-  /** The first half of {@link ObjectStoreBlobService.putFramed}. @returns whether all of the chunks were new */
   async putFramedChunks(chunks: readonly FramedChunk[], { signal }: CallOptions = {}): Promise<boolean> {
     this.#begin(signal)
     // All of them are waited for: their frames are the caller's again when this settles.
@@ -167,7 +160,6 @@ export class ObjectStoreBlobService implements BlobService {
     return written
   }
 
-  /** The second half of {@link ObjectStoreBlobService.putFramed}, when all chunks are stored. */
   async putFramedList(
     digest: B3Digest,
     chunks: readonly Pick<FramedChunk, 'digest' | 'size'>[],

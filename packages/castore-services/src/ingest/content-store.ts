@@ -1,21 +1,32 @@
+import { B3Digest } from '@neve/castore-model'
 import type { EmbeddedStore, PackedRecord, WriteSession } from '@neve/embedded-store'
 import { RECORD_HEADER } from '@neve/embedded-store/record'
 import { encodeChunkList, engineOf } from '../blob/embedded.js'
+import { type FramedBlobs, type FramedChunk, framedBlobs } from '../blob/framed-blobs.js'
 import type { BlobService } from '../blob-service.js'
 import type { Slot, SlotAllowance } from '../concurrency/slot-threads.js'
-import type { ChunkResult, FileResult } from './file-tasks-protocol.js'
+import type { ChunkResult, FileResult, Framing } from './file-tasks-protocol.js'
 
 /** An empty store is asked again whether it still is with every so manyth task. */
 const LOOK_EVERY = 16
+const EMPTY = B3Digest.EMPTY.bytes
+
+/** Chunks of such average lengths fit the slots of tasks, in bytes. */
+const LEAST_AVERAGE = 16 * 1024
+const MOST_AVERAGE = 1024 * 1024
 
 /**
- * Stores what tasks have left in their slots: framed records as they are, into an embedded store's segment; or the
- * contents, into any other service.
+ * Stores what tasks have left in their slots: framed records as they are, into an embedded store's segment; zstd frames
+ * into a service that keeps such; or the contents, into any other service.
  */
 export class ContentStore {
   readonly blobs: BlobService
   readonly #engine: EmbeddedStore | undefined
   readonly #session: WriteSession | undefined
+  readonly #framed: FramedBlobs | undefined
+  readonly #started = { blobs: new Set<string>(), chunks: new Set<string>() }
+  readonly #controller = new AbortController()
+  #allNew = true
   readonly #slots: SlotAllowance
   readonly #writing = new Map<Slot, Promise<unknown>[]>()
   readonly #releases = new Set<Promise<void>>()
@@ -29,12 +40,15 @@ export class ContentStore {
     this.blobs = blobs
     this.#engine = engineOf(blobs)
     this.#session = session
+    const framed = framedBlobs(blobs)
+    const average = framed?.chunkSizes.average ?? 0
+    this.#framed = average >= LEAST_AVERAGE && average <= MOST_AVERAGE ? framed : undefined
     this.#slots = slots
   }
 
-  /** Whether tasks frame records, or contents are handed to the service. */
-  get packs(): boolean {
-    return this.#session !== undefined
+  /** What tasks make of contents; nothing where they are handed to the service. */
+  get framing(): Framing {
+    return this.#session === undefined ? this.#framed?.chunkSizes.average : 'records'
   }
 
   /** Whether anything is stored yet that contents could be in already. */
@@ -50,10 +64,14 @@ export class ContentStore {
     this.check()
     if (this.#session === undefined) {
       for (const file of files) {
-        if (file.large || file.size === 0) continue
+        if (file.large || this.#isStarted('blobs', file.digest ?? EMPTY)) continue
+        if (this.#framed !== undefined && file.size > 0) {
+          this.#storeFramed(this.#framed, slot, file)
+          continue
+        }
         const content = Uint8Array.prototype.slice.call(slot.raw, file.rawOffset, file.rawOffset + file.size)
         this.newBytes += file.size
-        this.#track(slot, this.blobs.put(content))
+        this.#track(slot, this.blobs.put(content, { signal: this.#controller.signal }))
       }
       return
     }
@@ -69,6 +87,19 @@ export class ContentStore {
   /** Starts to store framed chunks. Runs of records that are wanted are written together. */
   storeChunks(slot: Slot, chunks: readonly ChunkResult[]): void {
     const session = this.#session
+    if (this.#framed !== undefined && session === undefined) {
+      const news = chunks.filter((chunk) => !this.#isStarted('chunks', chunk.digest))
+      for (const { size, storedLength } of news) {
+        this.newBytes += size
+        this.storedBytes += storedLength
+      }
+      const { signal } = this.#controller
+      const framed = news.map((chunk) => framedChunkOf(slot, chunk))
+      const putting = this.#framed.putFramedChunks(framed, { signal }).then((written) => {
+        this.#allNew &&= written
+      })
+      this.#track(slot, putting)
+    }
     if (session === undefined) return
     let run: ChunkResult[] = []
     const flush = (): void => {
@@ -102,9 +133,32 @@ export class ContentStore {
     flush()
   }
 
-  /** Stores the list of chunks of a blob that has several. */
-  storeList(digest: Uint8Array, chunks: readonly ChunkResult[]): void {
+  /** Stores the list of chunks of a blob that has several, when the chunks are. */
+  async storeList(digest: Uint8Array, chunks: readonly ChunkResult[]): Promise<void> {
     this.#session?.put('blobs', digest, encodeChunkList(chunks))
+    if (this.#framed === undefined || this.#session !== undefined) return
+    await this.settle()
+    this.check()
+    const list = chunks.map((chunk) => ({ digest: B3Digest.from(chunk.digest), size: chunk.size }))
+    const { signal } = this.#controller
+    await this.#framed.putFramedList(B3Digest.from(digest), list, this.#allNew, { signal })
+  }
+
+  /** Whether this ingestion has stored the same before, or is about to; else it is from now on. */
+  #isStarted(kind: 'blobs' | 'chunks', digest: Uint8Array): boolean {
+    const started = this.#started[kind]
+    const key = Buffer.from(digest.buffer, digest.byteOffset, digest.byteLength).toString('latin1')
+    if (started.has(key)) return true
+    started.add(key)
+    return false
+  }
+
+  #storeFramed(framed: FramedBlobs, slot: Slot, file: FileResult): void {
+    const { signal } = this.#controller
+    const chunks = file.chunks.map((chunk) => framedChunkOf(slot, chunk))
+    this.newBytes += file.size
+    for (const { frame } of chunks) this.storedBytes += frame.length
+    this.#track(slot, framed.putFramed(B3Digest.from(file.digest ?? EMPTY), chunks, { signal }))
   }
 
   /** Gives a slot back once nothing of it is being written any more. */
@@ -122,6 +176,11 @@ export class ContentStore {
     this.#releases.add(release)
   }
 
+  /** Stops what was started and has not been finished yet, into any but an embedded store. */
+  abort(reason: unknown): void {
+    this.#controller.abort(reason)
+  }
+
   /** Waits for everything that was started. */
   async settle(): Promise<void> {
     await Promise.allSettled([...this.#releases, ...[...this.#writing.values()].flat()])
@@ -135,9 +194,15 @@ export class ContentStore {
   #track(slot: Slot, writing: Promise<unknown>): void {
     const tracked = writing.catch((error: unknown) => {
       this.#failure ??= { error }
+      this.#controller.abort(error)
     })
     const list = this.#writing.get(slot)
     if (list === undefined) this.#writing.set(slot, [tracked])
     else list.push(tracked)
   }
+}
+
+function framedChunkOf(slot: Slot, { digest, size, recordOffset, storedLength }: ChunkResult): FramedChunk {
+  const frame = slot.packed.subarray(recordOffset, recordOffset + storedLength)
+  return { digest: B3Digest.from(digest), size, frame }
 }

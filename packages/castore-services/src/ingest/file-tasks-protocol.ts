@@ -14,6 +14,12 @@ export const SLOT_PACKED = SLOT_RAW + 256 * 1024
 /** The most files of one task. */
 export const FILES_PER_TASK = 256
 
+/**
+ * What to make of contents: records of an embedded store; zstd frames of chunks that are so long on average, in bytes;
+ * or nothing, where a service takes them as they are.
+ */
+export type Framing = 'records' | number | undefined
+
 /** Files to read whole: paths as `directory NUL name NUL name NUL NUL directory NUL …`. */
 export interface ReadFilesTask {
   readonly type: 'read'
@@ -25,6 +31,7 @@ export interface ReadFilesTask {
   readonly useFileCache: boolean
   /** Whether the store has anything that the contents could be in already. */
   readonly lookUp: boolean
+  readonly framing: Framing
 }
 
 /** One more piece of a large file, cut into whole chunks. */
@@ -36,6 +43,7 @@ export interface ScanTask {
   readonly slot: Slot
   /** Where the piece starts, or {@link ABANDON}. */
   readonly offset: number
+  readonly framing: Framing
 }
 
 /** As the offset of a scan: no further piece is wanted. */
@@ -48,6 +56,7 @@ export interface PackTask {
   readonly lengths: readonly number[]
   /** As for {@link ReadFilesTask}. */
   readonly lookUp: boolean
+  readonly framing: Framing
 }
 
 export type Task = ReadFilesTask | ScanTask | PackTask

@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { B3Digest, type Blake3Hasher, blake3 } from '@neve/castore-model'
 import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
-import { Cutter } from '@neve/fastcdc'
+import { Cutter, chunkSizes } from '@neve/fastcdc'
 import type { TaskRunner } from '../concurrency/slot-threads.js'
 import { type CachedFolder, decodeFolder, folderKey, settlingTime } from './file-cache.js'
 import { FileResultsWriter } from './file-results.js'
@@ -19,6 +19,7 @@ import {
   type ChunkResult,
   type FileFailure,
   type FileSeen,
+  type Framing,
   LARGE_FILE,
   type PackResult,
   type PackTask,
@@ -52,13 +53,14 @@ export class FileTasks implements PackerContext, TaskRunner<Task, TaskResult> {
   readonly #salt: number | undefined
   #engine: EmbeddedStore | undefined
   #lookUp = false
-  readonly #cutter = new Cutter()
+  #cutter = new Cutter()
+  #framing: Framing
   readonly #scans = new Map<number, Scan>()
   readonly #settling = new Map<number, number>()
   #reader: ContentReader | undefined
 
   /**
-   * @param salt of the store that records are framed for; undefined to read only
+   * @param salt of the store that records are framed for; undefined where there is none
    * @param engine where tasks look content up that say so; see {@link FileTasks.engine}
    */
   constructor(salt: number | undefined, engine?: EmbeddedStore) {
@@ -77,6 +79,9 @@ export class FileTasks implements PackerContext, TaskRunner<Task, TaskResult> {
 
   run(task: Task): TaskResult {
     this.#lookUp = task.type !== 'scan' && task.lookUp
+    this.#framing = task.framing
+    const average = typeof task.framing === 'number' ? task.framing : chunkSizes().average
+    if (average !== this.#cutter.sizes.average) this.#cutter = new Cutter(chunkSizes(average))
     if (task.type === 'read') return this.#readFiles(task)
     if (task.type === 'scan') return this.#scan(task)
     return this.#pack(task)
@@ -120,7 +125,8 @@ export class FileTasks implements PackerContext, TaskRunner<Task, TaskResult> {
           if (read !== size) return results.finish(changed(path, size, read))
           const content = raw.subarray(used, used + size)
           const digest = size === 0 ? EMPTY : blake3.digest(content)
-          const chunks = this.#salt === undefined || size === 0 ? NO_CHUNKS : packer.file(digest, content)
+          const packs = this.#framing !== undefined && size > 0
+          const chunks = packs ? packer.file(digest, content) : NO_CHUNKS
           results.file({ size, executable, digest, rawOffset: used, large: false }, seen, chunks.length)
           for (const chunk of chunks) results.chunk(chunk)
           used += size
@@ -216,8 +222,8 @@ export class FileTasks implements PackerContext, TaskRunner<Task, TaskResult> {
     return this.#cutter.sizes.min
   }
 
-  get salt(): number {
-    return this.#salt ?? 0
+  get salt(): number | undefined {
+    return this.#framing === 'records' ? (this.#salt ?? 0) : undefined
   }
 
   /** Whether this content is stored, and stored soundly: what is damaged is written again. */

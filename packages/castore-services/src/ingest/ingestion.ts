@@ -88,6 +88,7 @@ export class Ingestion {
   }
 
   async close(): Promise<void> {
+    this.#content.abort(new Error('the ingestion has ended'))
     await this.#putter?.abort()
     if (this.#options.workers !== undefined) {
       // What was under way when this failed: its slots belong to whoever uses the threads next.
@@ -145,6 +146,7 @@ export class Ingestion {
       slot: batch.slot,
       useFileCache: this.#useRecords,
       lookUp: this.#content.lookUp,
+      framing: this.#content.framing,
     }) as Promise<ReadFilesResult>
     // Looked at when its turn comes.
     result.catch(() => undefined)
@@ -165,6 +167,7 @@ export class Ingestion {
       slot: batch.slot,
       useFileCache: this.#useRecords,
       lookUp: this.#content.lookUp,
+      framing: this.#content.framing,
     }) as ReadFilesResult
   }
 

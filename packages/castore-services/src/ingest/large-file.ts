@@ -55,7 +55,7 @@ export class LargeFile {
     failed: (failure: FileFailure) => Error,
     check: () => void,
   ): Promise<FileResult> {
-    const writer = this.#content.packs ? undefined : this.#content.blobs.openWrite()
+    const writer = this.#content.framing === undefined ? this.#content.blobs.openWrite() : undefined
     const chunks: ChunkResult[] = []
     let storing: Promise<void> = Promise.resolve()
     let lost: { readonly error: unknown } | undefined
@@ -88,7 +88,7 @@ export class LargeFile {
         await storing
         this.#content.check()
         const { digest, executable, seen } = end
-        if (writer === undefined) this.#content.storeList(digest, chunks)
+        if (writer === undefined) await this.#content.storeList(digest, chunks)
         else await writer.close()
         return { ...found, size: offset, digest, executable, seen, chunks }
       }
@@ -129,7 +129,8 @@ export class LargeFile {
   }
 
   async #scan(slot: Slot, offset: number): Promise<Scanned> {
-    const task = { type: 'scan', scan: this.#pin, path: this.#path, slot, offset } as const
+    const { framing } = this.#content
+    const task = { type: 'scan', scan: this.#pin, path: this.#path, slot, offset, framing } as const
     const result = await this.#workers.run(task, this.#pin)
     return { slot, result: result as ScanResult }
   }
@@ -155,7 +156,8 @@ export class LargeFile {
       await writer.write(new Uint8Array(slot.raw.subarray(0, scan.used)))
       return []
     }
-    const task = { type: 'pack', slot, lengths: scan.lengths, lookUp: this.#content.lookUp } as const
+    const { lookUp, framing } = this.#content
+    const task = { type: 'pack', slot, lengths: scan.lengths, lookUp, framing } as const
     const result = await this.#workers.run(task, undefined, this.#pin)
     return (result as PackResult).chunks
   }

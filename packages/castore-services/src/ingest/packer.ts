@@ -1,12 +1,14 @@
 import { blake3 } from '@neve/castore-model'
 import { packedBound, packRecord, RECORD_HEADER, RecordKind } from '@neve/embedded-store/record'
+import { frameChunk } from '../blob/chunk-frames.js'
 import type { ChunkResult } from './file-tasks-protocol.js'
 
-/** What a packer asks of the store that it packs for. */
+/** What a packer asks of what it packs for. */
 export interface PackerContext {
   /** Files up to this length are one chunk, in bytes. */
   readonly minimumChunk: number
-  readonly salt: number
+  /** The salt of an embedded store's records; undefined for bare zstd frames. */
+  readonly salt: number | undefined
   cut(content: Uint8Array): number[]
   isStored(digest: Uint8Array): boolean
 }
@@ -44,7 +46,13 @@ export class Packer {
     if (this.#tasks.isStored(digest))
       return { digest, size: content.length, recordOffset: -1, storedLength: 0 }
     const at = this.#used
-    const length = packRecord(this.#out, at, RecordKind.content, digest, content, this.#tasks.salt)
+    const { salt } = this.#tasks
+    if (salt === undefined) {
+      const storedLength = frameChunk(this.#out, at, content)
+      this.#used = at + storedLength
+      return { digest, size: content.length, recordOffset: at, storedLength }
+    }
+    const length = packRecord(this.#out, at, RecordKind.content, digest, content, salt)
     this.#used = at + length
     return { digest, size: content.length, recordOffset: at, storedLength: length - RECORD_HEADER }
   }
