@@ -13,6 +13,7 @@ describe('the threads', () => {
         skip: 0,
         useFileCache: false,
         lookUp: true,
+        framing: 'records',
       } as const
       const result = workers.run({ ...task, slot: workers.takeSlot() })
       const outcome = result.then(

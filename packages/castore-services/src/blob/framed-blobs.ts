@@ -25,7 +25,7 @@ export interface FramedBlobs {
    */
   putFramed(digest: B3Digest, chunks: readonly FramedChunk[], options?: CallOptions): Promise<void>
 
-  /** The first half of `putFramed`, for some of the chunks. @returns whether all of them were new */
+  /** The first half of `putFramed`, for some of the chunks. @returns whether there were any, all of them new */
   putFramedChunks(chunks: readonly FramedChunk[], options?: CallOptions): Promise<boolean>
 
   /**

@@ -152,7 +152,7 @@ export class ObjectStoreBlobService implements BlobService, FramedBlobs {
     this.#begin(signal)
     // All of them are waited for: their frames are the caller's again when this settles.
     const outcomes = await Promise.allSettled(chunks.map((chunk) => this.#objects.ensure(chunk, { signal })))
-    let written = true
+    let written = chunks.length > 0
     for (const outcome of outcomes) {
       if (outcome.status === 'rejected') throw outcome.reason
       written &&= outcome.value
