@@ -46,6 +46,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/export.js')).exportCommand,
   },
   {
+    name: 'copy-castore',
+    summary: 'copy trees and blobs from one store to another',
+    load: async () => (await import('./commands/copy-castore.js')).copyCastoreCommand,
+  },
+  {
     name: 'completion',
     summary: 'print a completion script for a shell',
     load: async () => (await import('./commands/completion.js')).completionCommand,

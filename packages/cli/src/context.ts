@@ -1,10 +1,10 @@
 import type { Store } from '@neve/store-pathinfo'
 import type { Io } from './io.js'
-import { describe, exitCodeOf, UsageError } from './messages.js'
+import { describe, exitCodeOf } from './messages.js'
+import { type StoreOptions, storeSources } from './store-options.js'
 
 /** Options that every command has. */
-export interface GlobalOptions {
-  readonly store?: string | undefined
+export interface GlobalOptions extends StoreOptions {
   /** False with `--no-progress`. */
   readonly progress: boolean
 }
@@ -13,6 +13,8 @@ export interface GlobalOptions {
 export class Context {
   /** The status to exit with: the worst of what was told to {@link fail}. */
   exitCode: 0 | 1 | 2 = 0
+  /** Set by what runs until it is told to stop: being interrupted is then no failure. */
+  runsUntilStopped = false
 
   constructor(readonly io: Io) {}
 
@@ -23,10 +25,13 @@ export class Context {
 
   /** Opens the store that the options name. Close it, or use `await using`. */
   async openStore(options: GlobalOptions, access: 'read' | 'write'): Promise<Store> {
-    if (options.store === '') throw new UsageError('--store needs an address, got ""')
+    const sources = storeSources(options)
+    const readOnly = access === 'read'
     // The engine with its native parts is loaded only by what opens a store.
     const { openStore } = await import('@neve/store-pathinfo')
-    return openStore(options.store, { readOnly: access === 'read' })
+    return typeof sources === 'object'
+      ? openStore({ ...sources, readOnly })
+      : openStore(sources, { readOnly })
   }
 
   /** Tells what failed, in one line, and lets the command go on with the rest. */

@@ -1,7 +1,7 @@
 import { losslessArguments } from './arguments.js'
 import type { Io } from './io.js'
 import { FdOutput } from './output/fd-output.js'
-import { run } from './run.js'
+import { EXIT_INTERRUPTED, run } from './run.js'
 
 /** What a shell reports for a program that was stopped by Ctrl-C, by `kill`. */
 const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const
@@ -42,5 +42,5 @@ export async function main(): Promise<never> {
     debug: !['', '0', undefined].includes(process.env['NEVE_DEBUG']),
   }
   const exitCode = await run(losslessArguments(process.argv.slice(2)), io)
-  process.exit(stopped ?? exitCode)
+  process.exit(exitCode === EXIT_INTERRUPTED ? (stopped ?? exitCode) : exitCode)
 }

@@ -6,8 +6,8 @@ export class UsageError extends Error {
   readonly code = 'usage'
 }
 
-/** What libraries call an argument that cannot be understood: also the fault of the command line. */
-const USAGE_CODES = new Set(['usage', 'invalid-address'])
+/** What libraries call an argument, or a composition file, that cannot be understood: also the fault of the command line. */
+const USAGE_CODES = new Set(['usage', 'invalid-address', 'invalid-config', 'unknown-type', 'recursion'])
 
 /** 2 for a mistake in the command line, else 1. */
 export function exitCodeOf(error: unknown): 1 | 2 {

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { COMMANDS } from './command-list.js'
 import type { Context } from './context.js'
 import { oneLine } from './messages.js'
+import { addStoreOptions, STORE_FLAGS } from './store-options.js'
 import { version } from './version.js'
 
 const EXAMPLES = `
@@ -14,10 +15,13 @@ Examples:
   $ neve nar /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result -o result.nar
 
 Environment:
-  NEVE_STORE            the store, where --store is not given. Without both it is /var/lib/neve for root, else
-                        $XDG_STATE_HOME/neve (~/.local/state/neve)
-  NEVE_DIRECTORY_SIZES  once or twice, where --directory-sizes is not given
-  NEVE_DEBUG            1 shows stack traces
+  NEVE_STORE              the store, where --store is not given. Without both it is /var/lib/neve for root, else
+                          $XDG_STATE_HOME/neve (~/.local/state/neve). It has what nothing else names
+  NEVE_STORE_CONFIG       a composition file, where neither --store-config nor an address is given
+  BLOB_SERVICE_ADDR, DIRECTORY_SERVICE_ADDR, PATH_INFO_SERVICE_ADDR
+                          addresses, where no flag is given; with NEVE_ before them they go before those without
+  NEVE_DIRECTORY_SIZES    once or twice, where --directory-sizes is not given
+  NEVE_DEBUG              1 shows stack traces
 
 Exit status: 0; 1 when something failed; 2 for a mistake in the command line; 130 when interrupted.
 `
@@ -50,13 +54,8 @@ export async function buildWholeProgram(context: Context): Promise<Command> {
 
 /** The program with the options that every command has. */
 function emptyProgram(): Command {
-  return new Command('neve')
-    .version(`neve ${version}`, '-V, --version', 'print the version')
-    .option(
-      '--store <address>',
-      'the store: embedded:/path/to/folder, or a folder (default: $NEVE_STORE, see below)',
-    )
-    .option('--no-progress', 'draw no progress bars')
+  const program = new Command('neve').version(`neve ${version}`, '-V, --version', 'print the version')
+  return addStoreOptions(program).option('--no-progress', 'draw no progress bars')
 }
 
 /** Output goes through ours, in our form; nothing ends the process. */
@@ -88,7 +87,7 @@ function commandName(argv: readonly string[]): string | undefined {
   const words = argv[0] === 'help' ? argv.slice(1) : argv
   for (let at = 0; at < words.length; at++) {
     const word = words[at]!
-    if (word === '--store') at++
+    if (STORE_FLAGS.includes(word)) at++
     else if (!word.startsWith('-')) return word
   }
   return undefined

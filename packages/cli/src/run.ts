@@ -6,7 +6,7 @@ import { buildProgram } from './program.js'
 
 /** What a shell reports for a program whose reader went away. */
 const EXIT_OUTPUT_CLOSED = 141
-const EXIT_INTERRUPTED = 130
+export const EXIT_INTERRUPTED = 130
 
 /**
  * Runs one command line of `neve`. Messages about failures have been written when it settles; it does not reject.
@@ -23,7 +23,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     await program.parseAsync(helpRequest(argv), { from: 'user' })
     await io.stdout.flush()
   } catch (error) {
-    if (io.signal.aborted) return EXIT_INTERRUPTED
+    if (io.signal.aborted && !context.runsUntilStopped) return EXIT_INTERRUPTED
     if (error instanceof OutputClosedError) return EXIT_OUTPUT_CLOSED
     if (!(error instanceof CommanderError)) context.fail(error)
     else if (error.exitCode !== 0) return 2
@@ -34,7 +34,7 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       if (failure !== error) context.fail(failure)
     }
   }
-  return io.signal.aborted ? EXIT_INTERRUPTED : context.exitCode
+  return io.signal.aborted && !context.runsUntilStopped ? EXIT_INTERRUPTED : context.exitCode
 }
 
 /** `help ls` as `ls --help`. */

@@ -52,8 +52,8 @@ export function neve(args: readonly string[], options: RunOptions = {}): Promise
   return new Promise((resolve, reject) => {
     const stdout: Buffer[] = []
     const stderr: Buffer[] = []
-    child.stdout.on('data', (piece: Buffer) => stdout.push(piece))
-    child.stderr.on('data', (piece: Buffer) => stderr.push(piece))
+    child.stdout!.on('data', (piece: Buffer) => stdout.push(piece))
+    child.stderr!.on('data', (piece: Buffer) => stderr.push(piece))
     child.on('error', reject)
     child.on('close', (code) => {
       const bytes = Buffer.concat(stdout)

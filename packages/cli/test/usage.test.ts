@@ -3,7 +3,18 @@ import { readFileSync } from 'node:fs'
 import { describe, expect, test } from 'vitest'
 import { missingProgram, NEVE, neve, newStore, ONE_LINE, temporaryFolder } from './support.js'
 
-const COMMANDS = ['import', 'import-archive', 'ls', 'cat', 'stat', 'nar', 'export', 'completion']
+const COMMANDS = [
+  'import',
+  'import-archive',
+  'ls',
+  'cat',
+  'stat',
+  'nar',
+  'export',
+  'copy-castore',
+  'completion',
+]
+const DIGEST = 'f'.repeat(64)
 const ADDRESS = '/nix/store/zmpf8f0xn964s01661c424y9cx9pl1wn-aa'
 
 describe('help and version', () => {
@@ -36,7 +47,9 @@ describe('help and version', () => {
     expect([code, stderr]).toEqual([0, ''])
     expect(stdout.toString()).toContain(`Usage: neve ${name} `)
     expect(stdout.toString()).toContain(`Examples:\n  $ neve ${name}`)
-    expect(stdout.toString()).toContain('--store <address>')
+    for (const flag of ['--store <address>', '--store-config <file>', '--blob-service-addr <address>']) {
+      expect(stdout.toString()).toContain(flag)
+    }
     expect((await neve(['help', name])).stdout.equals(stdout)).toBe(true)
   })
 })
@@ -68,11 +81,32 @@ describe('mistakes in the command line give one line and status 2', () => {
     [['import-archive', '-', '-'], 'standard input can be read only once'],
     [['import-archive', '--top-level', 'both', 'x'], 'expected one of strip, keep'],
     [['import-archive', '--max-size', '1X', 'x'], 'expected a number of bytes, or one with K, M, G or T'],
+    [
+      ['ls', '--store', 'a', '--blob-service-addr', 'b', ADDRESS],
+      '--store and --blob-service-addr cannot be',
+    ],
+    [
+      ['ls', '--store-config', 'a.toml', '--directory-service-addr', 'b', ADDRESS],
+      'cannot be given together',
+    ],
+    [['ls', '--blob-service-addr', 'redb:///x', ADDRESS], 'write embedded:/path/to/folder'],
+    [['ls', '--blob-service-addr', 'nothing://x?secret=s3cr3t', ADDRESS], 'nothing'],
+    [['ls', '--directory-service-addr', 'grpc+http://user:s3cr3t@x/path', ADDRESS], 'path'],
+    [['ls', '--path-info-service-addr', 'grpc+http://x', ADDRESS], 'got an address with scheme grpc+http'],
+    [['ls', '--store', 's3://key:s3cr3t@bucket?secret=s3cr3t', ADDRESS], 'got scheme s3'],
+    [['ls', '--store-config', 'missing.toml', ADDRESS], 'missing.toml'],
+    [['copy-castore', 'a', 'b'], "missing required argument 'digest'"],
+    [['copy-castore', 'a', 'b', 'short'], 'invalid digest'],
+    [['copy-castore', 'a', 'b', ADDRESS], 'invalid digest'],
+    [['copy-castore', '--store', 'x', 'a', 'b', DIGEST], 'copy-castore takes no --store'],
+    [['copy-castore', 'sled://', 'b', DIGEST], 'write embedded:/path/to/folder'],
+    [['copy-castore', 'memory:', 'nothing:s3cr3t@x', DIGEST], 'nothing'],
   ])('%j', async (args, message) => {
     const { code, stdout, stderr } = await neve(args, { cwd: temporaryFolder() })
     expect(stderr).toMatch(ONE_LINE)
     expect(stderr).toContain(message)
     expect([code, stdout.length]).toEqual([2, 0])
+    expect(stderr).not.toContain('s3cr3t')
   })
 
   test.each(['foo', 'blake3-AAAA', '/nix/store', '/nix/store/short', `${ADDRESS}/../x`, '', '/etc/passwd'])(
@@ -135,8 +169,11 @@ describe('completion', () => {
         .split('\n')
     expect(complete('neve', 'im')).toEqual(['import', 'import-archive'])
     expect(complete('neve', '--store', 'x', 'im')).toEqual(['import', 'import-archive'])
+    expect(complete('neve', '--blob-service-addr', 'x', '--store-config', 'y', 'copy')).toEqual([
+      'copy-castore',
+    ])
     expect(complete('neve', 'ls', '--re')).toEqual(['--recursive'])
-    expect(complete('neve', 'ls', '--st')).toEqual(['--store'])
+    expect(complete('neve', 'ls', '--st')).toEqual(['--store', '--store-config'])
     expect(complete('neve', 'import', '--directory-sizes', '')).toEqual(['once', 'twice'])
     expect(complete('neve', 'completion', 'z')).toEqual(['zsh'])
   })

@@ -17,13 +17,13 @@ export function embeddedPath(address: string): string {
   if (scheme !== undefined && isForeign(scheme)) {
     throw new StoreError(
       'invalid-address',
-      `${address}: databases of the reference implementation cannot be opened; write embedded:/path/to/folder`,
+      `${withoutSecrets(address)}: databases of the reference implementation cannot be opened; write embedded:/path/to/folder`,
     )
   }
   if (scheme !== undefined && scheme !== 'embedded') {
     throw new StoreError(
       'invalid-address',
-      `${address}: expected embedded:/path/to/folder, got scheme ${scheme}`,
+      `${withoutSecrets(address)}: expected embedded:/path/to/folder, got scheme ${scheme}`,
     )
   }
   if (path === '' || path.startsWith('//')) {
@@ -39,4 +39,9 @@ function schemeOf(address: string): string | undefined {
 /** The databases of the reference implementation, of which ours takes the place. */
 function isForeign(scheme: string): boolean {
   return scheme === 'sled' || scheme.startsWith('redb')
+}
+
+/** An address as it may be shown: what stands before the host, and the query, may be secret. */
+export function withoutSecrets(address: string): string {
+  return address.replace(/\/\/[^/?#]*@/, '//…@').replace(/\?.*$/s, '?…')
 }

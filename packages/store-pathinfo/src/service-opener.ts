@@ -1,6 +1,7 @@
 import { resolve } from 'node:path'
 import type { BlobService, DirectoryService } from '@neve/castore-services'
 import { EmbeddedBlobService } from '@neve/castore-services/blob/embedded'
+import type { Kind } from '@neve/castore-services/composition'
 import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embedded'
 import { EmbeddedStore } from '@neve/embedded-store'
 import { embeddedPath, isEmbeddedAddress } from './embedded-address.js'
@@ -8,6 +9,9 @@ import { EmbeddedPathInfos } from './embedded-path-infos.js'
 import { StoreError } from './errors.js'
 import { MemoryPathInfos } from './memory-path-infos.js'
 import type { PathInfoService } from './path-info-service.js'
+
+/** The instance of each kind that a composition file is opened at. */
+const ENTRYPOINT = 'default'
 
 /** How embedded stores are opened. */
 export interface OpenStoreOptions {
@@ -57,9 +61,8 @@ export class ServiceOpener {
   /** @throws StoreError `invalid-address`; errors of the composition and of the service */
   async blobs(address: string): Promise<BlobService> {
     if (isEmbeddedAddress(address)) return new EmbeddedBlobService(await this.engine(embeddedPath(address)))
-    if (!isMemoryAddress(address)) throw unknownAddress(address)
-    const { MemoryBlobService } = await import('@neve/castore-services/blob/memory')
-    return this.#closing<BlobService>(new MemoryBlobService())
+    const { blobServiceFromAddress } = await import('@neve/castore-services/composition')
+    return this.#closing(await blobServiceFromAddress(address))
   }
 
   /** As {@link blobs}. */
@@ -67,14 +70,27 @@ export class ServiceOpener {
     if (isEmbeddedAddress(address)) {
       return new EmbeddedDirectoryService(await this.engine(embeddedPath(address)))
     }
-    if (!isMemoryAddress(address)) throw unknownAddress(address)
-    const { MemoryDirectoryService } = await import('@neve/castore-services/directory/memory')
-    return this.#closing<DirectoryService>(new MemoryDirectoryService())
+    const { directoryServiceFromAddress } = await import('@neve/castore-services/composition')
+    return this.#closing(await directoryServiceFromAddress(address))
   }
 
   /** The services named `default` of a composition file. */
   async composition(path: string): Promise<OpenedCastore> {
-    throw unknownAddress(path)
+    const { BLOB_SERVICE, DIRECTORY_SERVICE, InstanceNotFoundError, readCompositionFile } = await import(
+      '@neve/castore-services/composition'
+    )
+    const composition = await readCompositionFile(path)
+    this.#opened.push(() => composition.close())
+    const build = async <S>(kind: Kind<S>): Promise<S> => {
+      try {
+        return await composition.build(kind, ENTRYPOINT)
+      } catch (error) {
+        if (!(error instanceof InstanceNotFoundError) || error.path.length > 1) throw error
+        const message = `${path}: expected a table [${kind.table}.${ENTRYPOINT}], which says where to begin`
+        throw new StoreError('invalid-address', message, undefined, { cause: error })
+      }
+    }
+    return { blobs: await build(BLOB_SERVICE), directories: await build(DIRECTORY_SERVICE) }
   }
 
   /** @throws StoreError `invalid-address` */
@@ -109,12 +125,4 @@ export class ServiceOpener {
 
 function isMemoryAddress(address: string): boolean {
   return /^memory:(\/\/)?$/.test(address)
-}
-
-function unknownAddress(address: string): StoreError {
-  const scheme = address.slice(0, address.indexOf(':'))
-  return new StoreError(
-    'invalid-address',
-    `expected embedded:/path/to/folder or memory:, got scheme ${scheme}`,
-  )
 }

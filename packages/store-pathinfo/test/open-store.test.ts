@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs'
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type BlobService, CastoreError, type DirectoryService } from '@neve/castore-services'
 import { EmbeddedBlobService } from '@neve/castore-services/blob/embedded'
@@ -218,6 +218,60 @@ describe('addresses that are refused', () => {
     await failureOf(() => openStore({ blobs: folder, directories: 'redb://' }))
     await using store = await openStore(folder)
     expect(store.engine.path).toBe(folder)
+  })
+})
+
+describe('composition files', () => {
+  const memory = (table: string) => `[${table}.default]\ntype = "memory"\n`
+  const written = (text: string): string => {
+    const file = join(temporaryFolder(), 'stores.toml')
+    writeFileSync(file, text)
+    return file
+  }
+
+  it('blobs and directories in one folder are one engine, which has the path infos too', async () => {
+    const folder = join(temporaryFolder(), 'store')
+    const embedded = (table: string) => `[${table}.default]\ntype = "embedded"\npath = "${folder}"\n`
+    const config = written(embedded('blobservices') + embedded('directoryservices'))
+    const tree = makeRandomTree(59, 30)
+    const { storePath } = await (async () => {
+      await using store = await openStore({ config })
+      expect(store.engine?.path).toBe(folder)
+      return await store.importPath(tree)
+    })()
+    await using local = await openStore(folder, { readOnly: true })
+    expect((await collect(local.nar(storePath))).equals(await collect(dumpPath(tree)))).toBe(true)
+    await using castore = await openCastore(config)
+    expect(castore.blobs).toBeInstanceOf(EmbeddedBlobService)
+    expect(existsSync(home)).toBe(false)
+  })
+
+  it('path infos of what is elsewhere lie in the default store, or where they are wanted', async () => {
+    const config = written(memory('blobservices') + memory('directoryservices'))
+    const infos = join(temporaryFolder(), 'infos')
+    await (await openStore({ config })).close()
+    expect(existsSync(home)).toBe(false)
+    for (const [pathInfos, folder] of [
+      [undefined, home],
+      [infos, infos],
+    ]) {
+      await using store = await openStore({ config, pathInfos })
+      await store.importPath(makeRandomTree(60, 3))
+      await using local = await openStore(folder, { readOnly: true })
+      expect(local.engine.count('pathInfos')).toBe(1)
+    }
+  })
+
+  it('without an entry point of one kind, that is said', async () => {
+    const noBlobs = written(memory('directoryservices'))
+    const error = await expectStoreError(() => openStore({ config: noBlobs }), 'invalid-address')
+    expect(error.message).toContain(`${noBlobs}: expected a table [blobservices.default]`)
+    const noDirectories = written(memory('blobservices'))
+    expect((await expectStoreError(() => openCastore(noDirectories), 'invalid-address')).message).toContain(
+      '[directoryservices.default]',
+    )
+    const dangling = written(`${memory('directoryservices')}[blobservices.default]\ntype = "embedded"\n`)
+    expect(await failureOf(() => openStore({ config: dangling }))).toMatchObject({ code: 'invalid-config' })
   })
 })
 

@@ -51,7 +51,7 @@ async function print(context: Context, store: Store, address: string): Promise<v
   }
   const content = await fileContent(store.blobs, node, { signal })
   if (content === undefined) {
-    throw new DataLossError(node.digest, 'the store', `${address}: its blob is not in the store`)
+    throw new DataLossError(node.digest, 'the store', `${address}: its blob is missing`)
   }
   for await (const piece of content) await stdout.write(piece)
 }

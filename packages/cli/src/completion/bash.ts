@@ -11,7 +11,10 @@ _neve() {
   COMPREPLY=()
   for ((i = 1; i < COMP_CWORD; i++)); do
     case \${COMP_WORDS[i]} in
-      --store) ((i++)) ;;
+      ${options
+        .filter(({ takesValue }) => takesValue)
+        .flatMap(({ names }) => names)
+        .join('|')}) ((i++)) ;;
       -*) ;;
       *) command=\${COMP_WORDS[i]}; break ;;
     esac

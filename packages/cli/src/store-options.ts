@@ -1,0 +1,114 @@
+import type { StoreSources } from '@neve/store-pathinfo'
+import type { Command } from 'commander'
+import { UsageError } from './messages.js'
+
+/** Options that say where things are stored. */
+export interface StoreOptions {
+  readonly store?: string | undefined
+  readonly storeConfig?: string | undefined
+  readonly blobServiceAddr?: string | undefined
+  readonly directoryServiceAddr?: string | undefined
+  readonly pathInfoServiceAddr?: string | undefined
+}
+
+type Environment = Readonly<Record<string, string | undefined>>
+
+/** The flags, by what commander calls their values. */
+const FLAGS = {
+  store: '--store',
+  storeConfig: '--store-config',
+  blobServiceAddr: '--blob-service-addr',
+  directoryServiceAddr: '--directory-service-addr',
+  pathInfoServiceAddr: '--path-info-service-addr',
+} as const
+
+/** Options of every command that take a value. */
+export const STORE_FLAGS: readonly string[] = Object.values(FLAGS)
+
+/** Adds the options to the program. */
+export function addStoreOptions(program: Command): Command {
+  return program
+    .option(
+      '--store <address>',
+      'the store: embedded:/path/to/folder, or a folder (default: $NEVE_STORE, see below)',
+    )
+    .option('--store-config <file>', 'a composition file, for blobs and directories elsewhere')
+    .option('--blob-service-addr <address>', 'where blobs are, such as grpc+unix:/run/neve.sock')
+    .option('--directory-service-addr <address>', 'where directories are')
+    .option(
+      '--path-info-service-addr <address>',
+      'where path infos are: embedded:/path/to/folder, or memory:',
+    )
+}
+
+/**
+ * What the options and the environment say of the store. A flag goes before any variable, and `--store` before all of
+ * them; a composition file goes before the addresses of blobs and directories, as in spec 08 section 2.2.
+ *
+ * @returns the address of an embedded store, parts, or undefined for the default
+ * @throws UsageError for flags that cannot be given together, or that are empty
+ */
+export function storeSources(
+  options: StoreOptions,
+  environment: Environment = process.env,
+): string | StoreSources | undefined {
+  for (const [key, flag] of Object.entries(FLAGS)) {
+    if (options[key as keyof typeof FLAGS] !== '') continue
+    throw new UsageError(`${flag} needs ${key === 'storeConfig' ? 'a file' : 'an address'}, got ""`)
+  }
+  const { store, storeConfig, blobServiceAddr, directoryServiceAddr } = options
+  if (store !== undefined) {
+    refuseTogether(options, 'store', [
+      'storeConfig',
+      'blobServiceAddr',
+      'directoryServiceAddr',
+      'pathInfoServiceAddr',
+    ])
+    return store
+  }
+  if (storeConfig !== undefined) {
+    refuseTogether(options, 'storeConfig', ['blobServiceAddr', 'directoryServiceAddr'])
+  }
+  const pathInfos = options.pathInfoServiceAddr ?? variable(environment, 'PATH_INFO_SERVICE_ADDR')
+  const some = blobServiceAddr ?? directoryServiceAddr
+  const config = storeConfig ?? (some === undefined ? given(environment['NEVE_STORE_CONFIG']) : undefined)
+  if (config !== undefined) return { config, pathInfos }
+  const blobs = blobServiceAddr ?? variable(environment, 'BLOB_SERVICE_ADDR')
+  const directories = directoryServiceAddr ?? variable(environment, 'DIRECTORY_SERVICE_ADDR')
+  if (blobs === undefined && directories === undefined && pathInfos === undefined) return undefined
+  return { blobs, directories, pathInfos }
+}
+
+function refuseTogether(
+  options: StoreOptions,
+  one: keyof typeof FLAGS,
+  others: readonly (keyof typeof FLAGS)[],
+): void {
+  const other = others.find((key) => options[key] !== undefined)
+  if (other === undefined) return
+  const says = one === 'store' ? 'everything is' : 'blobs and directories are'
+  throw new UsageError(
+    `${FLAGS[one]} and ${FLAGS[other]} cannot be given together: ${FLAGS[one]} says where ${says}`,
+  )
+}
+
+/**
+ * For commands whose arguments say where things are.
+ *
+ * @throws UsageError when one of the options is given all the same
+ */
+export function refuseStoreOptions(options: StoreOptions, command: string): void {
+  for (const [key, flag] of Object.entries(FLAGS)) {
+    if (options[key as keyof typeof FLAGS] === undefined) continue
+    throw new UsageError(`${command} takes no ${flag}: its arguments say where things are`)
+  }
+}
+
+/** Our variable, else the one of the reference implementation. */
+function variable(environment: Environment, name: string): string | undefined {
+  return given(environment[`NEVE_${name}`]) ?? given(environment[name])
+}
+
+function given(value: string | undefined): string | undefined {
+  return value === '' ? undefined : value
+}
