@@ -198,6 +198,13 @@ class SplitBlobService implements BlobService {
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array | undefined> {
     if (size > BigInt(maxSize)) throw new BlobTooLargeError(digest, size, maxSize)
-    return await this.#chunks.get(digest, { maxSize, sizeHint: Number(size), signal })
+    const length = Number(size)
+    try {
+      return await this.#chunks.get(digest, { maxSize: length, sizeHint: length, signal })
+    } catch (error) {
+      if (!(error instanceof BlobTooLargeError)) throw error
+      const detail = `chunk ${digest} has ${error.size} bytes, expected ${size}`
+      throw new DataLossError(digest, this.#backend, detail, { cause: error })
+    }
   }
 }
