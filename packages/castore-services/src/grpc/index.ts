@@ -1,4 +1,5 @@
 export { type GrpcAddress, type GrpcAddressOptions, parseGrpcUrl } from './address.js'
+export { GrpcBlobListStore } from './blob-list-store.js'
 export { GrpcBlobService } from './blob-service.js'
 export { GrpcCaller } from './call.js'
 export type { GuardedCallOptions } from './call-guard.js'
@@ -16,6 +17,7 @@ export {
   type GrpcChannelOptions,
   openGrpcChannel,
 } from './channel.js'
+export { GrpcChunkStore } from './chunk-store.js'
 export { GrpcDirectoryService } from './directory-service.js'
 export {
   clientStreaming,

@@ -22,4 +22,11 @@ export {
 } from './server/directory-service.js'
 export { clearStaleSocket, type ListenAddress, parseListenAddress } from './server/listen-address.js'
 export { messagesOf } from './server/messages.js'
+export {
+  addSplitServices,
+  blobStoreImplementation,
+  chunkStoreImplementation,
+  type SplitServices,
+  type SplitServicesOptions,
+} from './server/split-services.js'
 export { type OnServerError, serverError, statusOf } from './server/status.js'

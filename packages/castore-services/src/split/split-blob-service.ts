@@ -15,7 +15,7 @@ import type {
 import { DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
 import { type ChunkStore, DEFAULT_MAX_CHUNK_SIZE } from '../chunk-store.js'
-import { BlobTooLargeError, DataLossError } from '../errors.js'
+import { BlobTooLargeError, CastoreError, DataLossError } from '../errors.js'
 import { trustedBlobList } from './blob-list.js'
 import { SplitBlobWriter } from './split-blob-writer.js'
 
@@ -168,7 +168,7 @@ class SplitBlobService implements BlobService {
       return await this.#chunks.get(digest, { maxSize, sizeHint, signal })
     } catch (error) {
       // A store over a blob service says so of a large blob, whose list may be had all the same.
-      if (error instanceof BlobTooLargeError) return undefined
+      if (error instanceof CastoreError && error.code === 'too-large') return undefined
       throw error
     }
   }
