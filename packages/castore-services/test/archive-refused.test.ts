@@ -26,7 +26,13 @@ import {
   type TarPart,
 } from './tar-builder.js'
 
-type Row = readonly [string, Buffer, ArchiveErrorCode, RegExp?, IngestArchiveOptions?]
+type Row = readonly [
+  name: string,
+  bytes: Buffer,
+  code: ArchiveErrorCode,
+  message?: RegExp | undefined,
+  options?: IngestArchiveOptions,
+]
 
 const one = (part: TarPart): Buffer => archive(file('top/before', 'x'), part)
 const extended = (...parts: TarPart[]): Buffer => archive(...parts, file('top/x'))
@@ -272,7 +278,7 @@ function flipped(bytes: Buffer, at: number): Buffer {
   return damaged
 }
 
-describe.each([
+describe.each<readonly [string, readonly Row[]]>([
   ['paths', paths],
   ['types', types],
   ['headers', headers],
@@ -281,7 +287,8 @@ describe.each([
   ['limits', limits],
   ['tops', tops],
 ])('refused: %s', (_group, rows) => {
-  it.each(rows)('%s', async (_name, bytes, code, message = /./, options = {}) => {
+  it.each(rows.map((row) => [row[0], row] as const))('%s', async (_name, row) => {
+    const [, bytes, code, message = /./, options = {}] = row
     const error = await failureOf(ingest(bytes, options))
     expect(error).toBeInstanceOf(ArchiveError)
     expect(error).toMatchObject({ name: 'ArchiveError', code, message: expect.stringMatching(message) })

@@ -55,7 +55,7 @@ export function decodeChunkList(digest: B3Digest, list: Uint8Array, backend: str
 }
 
 /** The engine behind a blob service, if it is an embedded one: whoever frames records itself writes to it directly. */
-export function engineOf(blobs: BlobService): EmbeddedStore | undefined {
+export function engineOf(blobs: object): EmbeddedStore | undefined {
   return 'engine' in blobs && blobs.engine instanceof EmbeddedStore ? blobs.engine : undefined
 }
 
@@ -168,23 +168,9 @@ export class EmbeddedBlobService implements BlobService {
   }
 
   async put(content: Uint8Array, options: CallOptions = {}): Promise<B3Digest> {
-    options.signal?.throwIfAborted()
-    if (content.length > chunkSizes().min) {
-      await using writer = this.openWrite(options)
-      await writer.write(content)
-      return await writer.close()
-    }
-    const digest = B3Digest.of(content)
-    if (content.length === 0) return digest
-    try {
-      const session = this.engine.write()
-      if (!session.joinPending(digest.bytes) && !isSound(this.engine, digest.bytes)) {
-        session.appendContent(digest.bytes, content)
-      }
-      await session.commit()
-    } catch (error) {
-      throw engineError(error, digest, this.#backend)
-    }
+    const session = new EmbeddedSessionBlobs(this.engine)
+    const digest = await session.put(content, options)
+    await session.commit()
     return digest
   }
 
@@ -194,6 +180,65 @@ export class EmbeddedBlobService implements BlobService {
     } catch (error) {
       throw engineError(error, digest, this.#backend)
     }
+  }
+}
+
+/**
+ * Takes blobs for an embedded store that are durable together, once they are committed: one sync for all. For whoever
+ * stores many and needs none before the others.
+ */
+export class EmbeddedSessionBlobs implements Pick<BlobService, 'has' | 'put' | 'openWrite'> {
+  readonly #engine: EmbeddedStore
+  readonly #session: WriteSession
+  readonly #backend: string
+
+  /** @throws CastoreError `closed` when the engine is */
+  constructor(engine: EmbeddedStore) {
+    this.#engine = engine
+    this.#backend = `embedded:${engine.path}`
+    try {
+      this.#session = engine.write()
+    } catch (error) {
+      throw engineError(error, undefined, this.#backend)
+    }
+  }
+
+  /** Settles when everything that was put, and every writer that was closed, is on disk. */
+  async commit(): Promise<void> {
+    try {
+      await this.#session.commit()
+    } catch (error) {
+      throw engineError(error, undefined, this.#backend)
+    }
+  }
+
+  /** Whether it is stored durably already. */
+  has(digest: B3Digest, options?: CallOptions): Promise<boolean> {
+    return new EmbeddedBlobService(this.#engine).has(digest, options)
+  }
+
+  async put(content: Uint8Array, options: CallOptions = {}): Promise<B3Digest> {
+    options.signal?.throwIfAborted()
+    if (content.length > chunkSizes().min) {
+      await using writer = this.openWrite(options)
+      await writer.write(content)
+      return await writer.close()
+    }
+    const digest = B3Digest.of(content)
+    if (content.length === 0) return digest
+    try {
+      if (!this.#session.joinPending(digest.bytes) && !isSound(this.#engine, digest.bytes)) {
+        this.#session.appendContent(digest.bytes, content)
+      }
+      await this.#session.room()
+    } catch (error) {
+      throw engineError(error, digest, this.#backend)
+    }
+    return digest
+  }
+
+  openWrite(options?: CallOptions): BlobWriter {
+    return new EmbeddedBlobWriter(this.#engine, this.#backend, options, this.#session)
   }
 }
 
@@ -214,11 +259,15 @@ class EmbeddedBlobWriter extends BlobWriterBase {
   readonly #hasher: Blake3Hasher = blake3.hasher()
   readonly #chunks: ListedChunk[] = []
   #session: WriteSession | undefined
+  readonly #commits: boolean
 
-  constructor(engine: EmbeddedStore, backend: string, options?: CallOptions) {
+  /** @param session committed by the caller. Default: one of its own, committed before `close` settles */
+  constructor(engine: EmbeddedStore, backend: string, options?: CallOptions, session?: WriteSession) {
     super(options)
     this.#engine = engine
     this.#backend = backend
+    this.#session = session
+    this.#commits = session === undefined
   }
 
   protected async accept(bytes: Uint8Array): Promise<void> {
@@ -235,7 +284,7 @@ class EmbeddedBlobWriter extends BlobWriterBase {
       if (this.#chunks.length > 1) {
         this.#session?.put('blobs', digest.bytes, encodeChunkList(this.#chunks))
       }
-      await this.#session?.commit()
+      if (this.#commits) await this.#session?.commit()
     } catch (error) {
       throw engineError(error, digest, this.#backend)
     }

@@ -6,6 +6,7 @@ import {
   SymlinkTarget,
   SymlinkTargetError,
 } from '@neve/castore-model'
+import { EmbeddedSessionBlobs, engineOf } from '../../blob/embedded.js'
 import type { BlobService } from '../../blob-service.js'
 import type { CallOptions } from '../../call-options.js'
 import type { DirectoryService } from '../../directory-service.js'
@@ -105,7 +106,11 @@ class ArchiveIngestion {
   /** Reads the archive to its end. All blobs are stored afterwards. */
   async #read(source: AsyncIterable<Uint8Array>): Promise<void> {
     const { signal } = this.#options
-    await using uploader = new ConcurrentBlobUploader(this.#services.blobs, { signal })
+    const { blobs } = this.#services
+    const engine = engineOf(blobs)
+    // Of an embedded store one sync is enough for all files.
+    const session = engine === undefined ? undefined : new EmbeddedSessionBlobs(engine)
+    await using uploader = new ConcurrentBlobUploader(session ?? blobs, { signal })
     const { maxSize } = this.#limits
     const bytes = new ByteSource(decompressed(this.#counted(source), { maxSize, signal }), signal)
     try {
@@ -119,6 +124,7 @@ class ArchiveIngestion {
       await bytes.close()
     }
     await uploader.join()
+    await session?.commit()
   }
 
   async *#counted(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
