@@ -10,14 +10,14 @@ export type ParseAddress = (reference: BuilderReference) => Builder<unknown>
 
 /** A configuration that was checked. It shows none of its values: there may be secrets among them. */
 export class ConfiguredBuilder<S, C> implements Builder<S> {
-  readonly references: readonly BuilderReference[]
+  readonly #references: readonly BuilderReference[]
   readonly #type: ServiceType<S, C>
   readonly #config: C
 
   constructor(type: ServiceType<S, C>, config: C, parseAddress: ParseAddress) {
     this.#type = type
     this.#config = config
-    this.references = (type.references?.(config) ?? []).map((reference) => {
+    this.#references = (type.references?.(config) ?? []).map((reference) => {
       try {
         if (parseReference(reference.value).form !== 'address') return reference
         return { ...reference, builder: parseAddress(reference) }
@@ -26,6 +26,10 @@ export class ConfiguredBuilder<S, C> implements Builder<S> {
         throw error.at({ key: reference.key })
       }
     })
+  }
+
+  get references(): readonly BuilderReference[] {
+    return this.#references
   }
 
   get tag(): string {

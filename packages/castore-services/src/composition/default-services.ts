@@ -3,6 +3,7 @@ import { Registry } from './registry.js'
 import { cacheBlobs, cacheDirectories } from './types/cache.js'
 import { combinedBlobs } from './types/combined.js'
 import { embeddedBlobs, embeddedDirectories } from './types/embedded.js'
+import { grpcBlobs, grpcDirectories } from './types/grpc.js'
 import { legacyDatabase } from './types/legacy.js'
 import { memoryBlobs, memoryDirectories } from './types/memory.js'
 import { mirrorBlobs, mirrorDirectories, priorityBlobs, priorityDirectories } from './types/several.js'
@@ -16,6 +17,7 @@ import { readonlyBlobs, readonlyDirectories, verifyBlobs, verifyDirectories } fr
 export function addDefaultServices(registry: Registry): void {
   registry.register(BLOB_SERVICE, memoryBlobs)
   registry.register(BLOB_SERVICE, embeddedBlobs)
+  registry.register(BLOB_SERVICE, grpcBlobs)
   registry.register(BLOB_SERVICE, combinedBlobs)
   registry.register(BLOB_SERVICE, cacheBlobs)
   registry.register(BLOB_SERVICE, mirrorBlobs)
@@ -26,6 +28,7 @@ export function addDefaultServices(registry: Registry): void {
 
   registry.register(DIRECTORY_SERVICE, memoryDirectories)
   registry.register(DIRECTORY_SERVICE, embeddedDirectories)
+  registry.register(DIRECTORY_SERVICE, grpcDirectories)
   registry.register(DIRECTORY_SERVICE, cacheDirectories)
   registry.register(DIRECTORY_SERVICE, mirrorDirectories)
   registry.register(DIRECTORY_SERVICE, priorityDirectories)

@@ -1,10 +1,9 @@
-import { inspect } from 'node:util'
-
 const HIDDEN = '…'
 /** Too short, or too common, to be a secret: hiding them would only garble messages. */
 const MIN_LENGTH = 3
 const HARMLESS = new Set(['true', 'false', 'null'])
-const DEPTH = 6
+/** What holds more objects than that is not shown at all. */
+const MAX_OBJECTS = 2000
 
 /**
  * An address as it may be shown: without user, password, query and fragment, in whatever form it comes.
@@ -67,7 +66,7 @@ export class Redactor {
    */
   error(error: unknown): unknown {
     if (this.#secrets.size === 0 || !this.#shows(error)) return error
-    this.#scrub(error, DEPTH, new Set())
+    this.#scrub(error, new Set())
     if (!this.#shows(error)) return error
     const { name, message } = error instanceof Error ? error : { name: 'Error', message: String(error) }
     const plain = new Error(this.text(message))
@@ -80,25 +79,29 @@ export class Redactor {
     this.add(decode(value))
   }
 
-  #shows(value: unknown): boolean {
-    const shown = inspect(value, {
-      depth: DEPTH + 2,
-      showHidden: true,
-      maxStringLength: null,
-      breakLength: Infinity,
-    })
-    return this.text(shown) !== shown
+  /** Whether a secret is in any text that can be reached. Names of properties are none. */
+  #shows(value: unknown, seen = new Set<object>()): boolean {
+    if (typeof value === 'string') return this.text(value) !== value
+    if (typeof value !== 'object' || value === null || seen.has(value)) return false
+    if (seen.size > MAX_OBJECTS) return true
+    seen.add(value)
+    const held = Object.values(Object.getOwnPropertyDescriptors(value)).map(
+      (property) => property.value as unknown,
+    )
+    if (value instanceof Map) held.push(...value.keys(), ...value.values())
+    if (value instanceof Set) held.push(...value)
+    return held.some((part) => this.#shows(part, seen))
   }
 
-  #scrub(value: unknown, depth: number, seen: Set<object>): void {
-    if (typeof value !== 'object' || value === null || depth === 0 || seen.has(value)) return
+  #scrub(value: unknown, seen: Set<object>): void {
+    if (typeof value !== 'object' || value === null || seen.has(value) || seen.size > MAX_OBJECTS) return
     seen.add(value)
     for (const [key, { value: held, writable }] of Object.entries(Object.getOwnPropertyDescriptors(value))) {
       if (typeof held === 'string' && writable === true) {
         const clean = this.text(held)
         if (clean !== held) Reflect.set(value, key, clean)
       } else {
-        this.#scrub(held, depth - 1, seen)
+        this.#scrub(held, seen)
       }
     }
   }

@@ -127,12 +127,9 @@ export class Registry {
       }
       return builder as Builder<S>
     } catch (error) {
-      const redactor = new Redactor()
-      redactor.addAddress(address)
-      const clean = redactor.error(error)
-      if (!(clean instanceof ConfigError)) throw clean
-      // The innermost address is where it is wrong. What is no address at all may be anything, even a password.
-      throw URL.canParse(address) ? clean.at({ address: redactAddress(address) }) : clean
+      // An address within this one was wrong, which was told without its secrets; it is the place to name.
+      if (error instanceof ConfigError && error.location.address !== undefined) throw error
+      throw addressError(error, address)
     }
   }
 
@@ -190,4 +187,26 @@ function parseUrl(address: string): URL {
     throw new ConfigError(`unable to parse url: there is white space in it, ${expected}`)
   if (!URL.canParse(address)) throw new ConfigError(`unable to parse url: ${expected}`)
   return new URL(address)
+}
+
+/** What is wrong with an address, without its secrets. */
+function addressError(error: unknown, address: string): ConfigError {
+  // What is no address at all may be anything, even a password.
+  const shown = URL.canParse(address) ? redactAddress(address) : undefined
+  if (error instanceof UnknownTypeError) return error.at({ address: shown })
+  const redactor = new Redactor()
+  redactor.addAddress(address)
+  if (error instanceof ConfigError) {
+    const { key } = error.location
+    return new ConfigError(redactor.text(error.detail), {
+      address: shown,
+      key: key === undefined ? undefined : redactor.text(key),
+    })
+  }
+  const cause = redactor.error(error)
+  return new ConfigError(
+    cause instanceof Error ? cause.message : String(cause),
+    { address: shown },
+    { cause },
+  )
 }

@@ -14,8 +14,12 @@ export const secretText = (): z.ZodType<SecretText> =>
   z.union(
     [
       z.string(),
-      z.strictObject({ env: z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/) }),
-      z.strictObject({ file: z.string().regex(/^\//) }),
+      z.strictObject({
+        env: z
+          .string()
+          .regex(/^[A-Za-z_][A-Za-z0-9_]*$/, { error: 'expected the name of an environment variable' }),
+      }),
+      z.strictObject({ file: z.string().regex(/^\//, { error: 'expected an absolute path' }) }),
     ],
     { error: EXPECTED },
   )
