@@ -42,7 +42,9 @@ function decode(bytes: Uint8Array): Uint8Array {
       length |= (byte & 0x7f) << shift
       if (byte < 0x80) break
     }
-    if (shift < 28 && at + length === bytes.length) return bytes.subarray(at)
+    if (shift < 28 && at + length === bytes.length) {
+      return new Uint8Array(bytes.buffer, bytes.byteOffset + at, length)
+    }
   }
   return BlobChunk.decode(bytes).data
 }

@@ -14,6 +14,7 @@ import {
   type ChunkMeta,
   DEFAULT_GET_MAX_SIZE,
   type GetBlobOptions,
+  type OpenBlobOptions,
 } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
 import { BlobTooLargeError, DataLossError } from '../errors.js'
@@ -31,6 +32,8 @@ const NOTHING = new Uint8Array(0)
 const SPOOL_THRESHOLD = 8 * 1024 * 1024
 /** A chunk is held in memory whole. No chunker cuts larger ones; a stranger's list that has some is not used. */
 const MAX_CHUNK_SIZE = 16n * 1024n * 1024n
+/** A blob that is said to have no more bytes is read without asking for its chunks. */
+const MAX_SIZE_UNASKED = 128n * 1024n
 /** How many chunks to ask for at once when reading in order. */
 const READ_AHEAD = 8
 /** How far to go on counting a blob that is too large for `get`, in bytes. */
@@ -55,9 +58,16 @@ export class GrpcBlobService implements BlobService {
     return (await this.#stat(digest, false, options)) !== undefined
   }
 
-  async open(digest: B3Digest, options: CallOptions = {}): Promise<BlobReader | undefined> {
-    options.signal?.throwIfAborted()
+  async open(digest: B3Digest, { sizeHint, signal }: OpenBlobOptions = {}): Promise<BlobReader | undefined> {
+    signal?.throwIfAborted()
+    const options = { signal }
     if (digest.equals(B3Digest.EMPTY)) return new MemoryBlobReader(NOTHING)
+    if (sizeHint !== undefined && sizeHint <= MAX_SIZE_UNASKED) {
+      // Nobody cuts so little into chunks: to ask whether somebody did would take as long as to read it.
+      const content = await this.#readWhole(digest, Number(MAX_SIZE_UNASKED), options)
+      if (content === undefined) return undefined
+      if (typeof content !== 'number') return new MemoryBlobReader(this.#verified(digest, content))
+    }
     const chunks = await this.chunks(digest, options)
     if (chunks === undefined) return undefined
     if (chunks.length === 0 || chunks.some(({ size }) => size > MAX_CHUNK_SIZE)) {
@@ -106,8 +116,7 @@ export class GrpcBlobService implements BlobService {
     if (typeof content === 'number') {
       throw new BlobTooLargeError(digest, await this.#sizeOf(digest, content, { signal }), maxSize)
     }
-    if (content !== undefined) expectDigest(B3Digest.of(content), digest, this.#channel.name)
-    return content
+    return content && this.#verified(digest, content)
   }
 
   async put(content: Uint8Array, options: CallOptions = {}): Promise<B3Digest> {
@@ -172,6 +181,11 @@ export class GrpcBlobService implements BlobService {
       throw this.#explain(error, digest, true)
     }
     return concatenated(pieces, length)
+  }
+
+  #verified(digest: B3Digest, content: Uint8Array): Uint8Array {
+    expectDigest(B3Digest.of(content), digest, this.#channel.name)
+    return content
   }
 
   async #fetch({ digest, size }: ChunkMeta, options: CallOptions): Promise<Uint8Array | undefined> {

@@ -133,7 +133,7 @@ class SpooledBlobReader implements BlobReader {
     signal?.throwIfAborted()
     const handle = this.#handle
     if (handle === undefined) throw new CastoreError('closed', 'the blob reader is already closed')
-    const bytes = Buffer.allocUnsafe(readableLength(this.size, offset, length))
+    const bytes = new Uint8Array(readableLength(this.size, offset, length))
     let done = 0
     while (done < bytes.length) {
       let bytesRead: number
