@@ -51,6 +51,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/copy-castore.js')).copyCastoreCommand,
   },
   {
+    name: 'castore-daemon',
+    summary: 'serve blobs and directories over gRPC',
+    load: async () => (await import('./commands/castore-daemon.js')).castoreDaemonCommand,
+  },
+  {
     name: 'completion',
     summary: 'print a completion script for a shell',
     load: async () => (await import('./commands/completion.js')).completionCommand,

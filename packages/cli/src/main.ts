@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { losslessArguments } from './arguments.js'
 import type { Io } from './io.js'
 import { FdOutput } from './output/fd-output.js'
@@ -12,6 +13,8 @@ const SHOW_CURSOR = '\x1b[?25h\x1b[?7h'
 /** Runs the command line of this process, and ends the process. */
 export async function main(): Promise<never> {
   const controller = new AbortController()
+  // A store makes any number of calls at once, and each of them listens.
+  setMaxListeners(0, controller.signal)
   let stopped: number | undefined
   for (const [name, exitCode] of Object.entries(SIGNALS)) {
     process.on(name, () => {
@@ -24,6 +27,9 @@ export async function main(): Promise<never> {
       controller.abort(new Error('interrupted'))
     })
   }
+  const debug = !['', '0', undefined].includes(process.env['NEVE_DEBUG'])
+  // Standard error is for messages of ours: what Node has to say about libraries is for who looks for mistakes.
+  if (!debug) process.removeAllListeners('warning')
   // Messages for nobody are no reason to fail.
   process.stderr.on('error', () => {})
   const { signal } = controller
@@ -39,7 +45,7 @@ export async function main(): Promise<never> {
       write: (text) => void process.stderr.write(text),
     },
     signal,
-    debug: !['', '0', undefined].includes(process.env['NEVE_DEBUG']),
+    debug,
   }
   const exitCode = await run(losslessArguments(process.argv.slice(2)), io)
   process.exit(exitCode === EXIT_INTERRUPTED ? (stopped ?? exitCode) : exitCode)

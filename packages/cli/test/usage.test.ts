@@ -12,6 +12,7 @@ const COMMANDS = [
   'nar',
   'export',
   'copy-castore',
+  'castore-daemon',
   'completion',
 ]
 const DIGEST = 'f'.repeat(64)
@@ -101,6 +102,17 @@ describe('mistakes in the command line give one line and status 2', () => {
     [['copy-castore', '--store', 'x', 'a', 'b', DIGEST], 'copy-castore takes no --store'],
     [['copy-castore', 'sled://', 'b', DIGEST], 'write embedded:/path/to/folder'],
     [['copy-castore', 'memory:', 'nothing:s3cr3t@x', DIGEST], 'nothing'],
+    [['castore-daemon', 'extra'], 'too many arguments'],
+    [['castore-daemon', '--listen', 'nowhere'], '--listen: invalid address'],
+    [['castore-daemon', '--listen', '[::1]:99999'], '--listen: invalid address'],
+    [['castore-daemon', '--listen', '0.0.0.0:0'], 'can be reached by others'],
+    [['castore-daemon', '--listen', '[::]:0'], 'can be reached by others'],
+    [['castore-daemon', '--socket-mode', '999'], 'three octal digits'],
+    [['castore-daemon', '--grace', 'long'], 'a number of seconds'],
+    [['castore-daemon', '--ready-fd', '-1'], 'file descriptor'],
+    [['castore-daemon', '--tls-key', 'x'], 'TLS needs --tls-cert'],
+    [['castore-daemon', '--tls-cert', 'x'], 'TLS needs --tls-key'],
+    [['castore-daemon', '--tls-cert', 'x', '--tls-key', 'y'], '--tls-cert x: no such file'],
   ])('%j', async (args, message) => {
     const { code, stdout, stderr } = await neve(args, { cwd: temporaryFolder() })
     expect(stderr).toMatch(ONE_LINE)

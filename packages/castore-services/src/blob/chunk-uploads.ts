@@ -1,6 +1,7 @@
 import { B3Digest } from '@neve/castore-model'
 import type { ChunkMeta } from '../blob-service.js'
 import { abortable } from '../concurrency/abortable.js'
+import { sharedController } from '../concurrency/shared-controller.js'
 import type { Slot, SlotAllowance } from '../concurrency/slot-threads.js'
 import type { ChunkObjects } from './chunk-objects.js'
 import { framesBound } from './frame-tasks.js'
@@ -19,7 +20,7 @@ export class ChunkUploads {
   readonly #tasks = new Set<Promise<void>>()
   readonly #lists: ChunkMeta[][] = []
   readonly #stored = new Set<string>()
-  readonly #controller = new AbortController()
+  readonly #controller = sharedController()
   #failure: { readonly error: unknown } | undefined
 
   constructor(init: ChunkUploadsInit) {

@@ -1,5 +1,6 @@
 import type { CallOptions } from '../call-options.js'
 import { linkSignals } from './linked-signal.js'
+import { sharedController } from './shared-controller.js'
 
 /**
  * Works on the items of a source, `concurrency` at a time, in no particular order. The first failure, of the work or of
@@ -14,7 +15,7 @@ export async function eachConcurrent<T>(
   work: (item: T, signal: AbortSignal) => Promise<void>,
   { signal }: CallOptions = {},
 ): Promise<void> {
-  const controller = new AbortController()
+  const controller = sharedController()
   using linked = linkSignals(controller.signal, signal)
   let failure: { readonly error: unknown } | undefined
   let ended = false

@@ -1,3 +1,5 @@
+import { sharedController } from './shared-controller.js'
+
 /** A signal that fires with the first of two, and a way to stop listening. */
 export interface LinkedSignal extends Disposable {
   readonly signal: AbortSignal
@@ -9,7 +11,7 @@ export interface LinkedSignal extends Disposable {
  */
 export function linkSignals(own: AbortSignal, other: AbortSignal | undefined): LinkedSignal {
   if (other === undefined || own.aborted) return { signal: own, [Symbol.dispose]: () => {} }
-  const controller = new AbortController()
+  const controller = sharedController()
   const onOwn = () => controller.abort(own.reason)
   const onOther = () => controller.abort(other.reason)
   if (other.aborted) onOther()

@@ -1,6 +1,7 @@
 import type { CallOptions } from '../call-options.js'
 import { CastoreError } from '../errors.js'
 import { abortable } from './abortable.js'
+import { sharedController } from './shared-controller.js'
 
 type Outcome<U> = { readonly value: U } | { readonly error: unknown }
 
@@ -30,7 +31,7 @@ export async function* mapOrdered<T, U>(
   }
   signal?.throwIfAborted()
   const iterator = iterate(source)
-  const controller = new AbortController()
+  const controller = sharedController()
   const tasks: Promise<Outcome<U>>[] = []
   let pull: Promise<void> | undefined
   let exhausted = false

@@ -1,5 +1,6 @@
 import type { CallOptions } from '../call-options.js'
 import { abortable } from './abortable.js'
+import { sharedController } from './shared-controller.js'
 
 interface Flight<V> {
   readonly result: Promise<V>
@@ -41,7 +42,7 @@ export class SingleFlight<K, V> {
   }
 
   #start(key: K, work: (signal: AbortSignal) => Promise<V>): Flight<V> {
-    const controller = new AbortController()
+    const controller = sharedController()
     const result = (async () => work(controller.signal))()
     const flight: Flight<V> = { result, controller, passengers: 0 }
     this.#flights.set(key, flight)

@@ -2,6 +2,7 @@ import { B3Digest, type Node } from '@neve/castore-model'
 import { engineOf } from '../blob/embedded.js'
 import type { BlobService } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
+import { sharedController } from '../concurrency/shared-controller.js'
 import type { DirectoryService } from '../directory-service.js'
 import { CastoreError } from '../errors.js'
 import { BlobCopy } from './blob-copy.js'
@@ -102,7 +103,7 @@ export async function copyClosure(
     )
   }
   signal?.throwIfAborted()
-  const controller = new AbortController()
+  const controller = sharedController()
   const onAbort = (): void => controller.abort(signal?.reason)
   signal?.addEventListener('abort', onAbort, { once: true })
   const stop = { signal: controller.signal }

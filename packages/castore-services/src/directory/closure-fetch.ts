@@ -1,6 +1,7 @@
 import type { B3Digest, Directory } from '@neve/castore-model'
 import type { CallOptions } from '../call-options.js'
 import { abortable } from '../concurrency/abortable.js'
+import { sharedController } from '../concurrency/shared-controller.js'
 import type { DirectoryService } from '../directory-service.js'
 import { checkedClosure } from './upload.js'
 import type { ValidatedGraph } from './validated-graph.js'
@@ -18,7 +19,7 @@ export class ClosureFetch {
   readonly #arrived: Directory[] = []
   readonly #byDigest = new Map<string, Directory>()
   readonly #expected = new Set<string>()
-  readonly #controller = new AbortController()
+  readonly #controller = sharedController()
   readonly #onCancelled: () => void
   #state: FetchState = { is: 'running' }
   #readers = 0

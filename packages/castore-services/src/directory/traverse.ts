@@ -1,6 +1,7 @@
 import type { B3Digest, Directory } from '@neve/castore-model'
 import type { CallOptions } from '../call-options.js'
 import { abortable } from '../concurrency/abortable.js'
+import { sharedController } from '../concurrency/shared-controller.js'
 import type { DirectoryService } from '../directory-service.js'
 import { CastoreError, DataLossError } from '../errors.js'
 
@@ -28,7 +29,7 @@ export async function* traverseDirectory(
   { lookAhead = 16, backend = 'directory service', signal }: TraverseOptions = {},
 ): AsyncGenerator<Directory, void, undefined> {
   signal?.throwIfAborted()
-  const controller = new AbortController()
+  const controller = sharedController()
   const seen = new Set([root.key])
   let waiting = [root]
   let asked = 0

@@ -4,6 +4,7 @@ import type { CallOptions } from '../call-options.js'
 import { abortable } from '../concurrency/abortable.js'
 import { linkSignals } from '../concurrency/linked-signal.js'
 import { type BytePermit, ByteSemaphore } from '../concurrency/semaphore.js'
+import { sharedController } from '../concurrency/shared-controller.js'
 import { CastoreError } from '../errors.js'
 import { DigestMismatchError, IngestError, type IngestErrorCode, UnexpectedSizeError } from './errors.js'
 
@@ -29,7 +30,7 @@ export class ConcurrentBlobUploader implements AsyncDisposable {
   readonly #smallBlobSize: bigint
   readonly #bytes: ByteSemaphore
   readonly #slots: ByteSemaphore
-  readonly #controller = new AbortController()
+  readonly #controller = sharedController()
   readonly #running = new Map<string, Promise<void>>()
   readonly #unlisten: () => void
   #failure: { readonly error: unknown } | undefined

@@ -4,6 +4,7 @@ import { RECORD_HEADER } from '@neve/embedded-store/record'
 import { encodeChunkList, engineOf } from '../blob/embedded.js'
 import { type FramedBlobs, type FramedChunk, framedBlobs } from '../blob/framed-blobs.js'
 import type { BlobService } from '../blob-service.js'
+import { sharedController } from '../concurrency/shared-controller.js'
 import type { Slot, SlotAllowance } from '../concurrency/slot-threads.js'
 import type { ChunkResult, FileResult, Framing } from './file-tasks-protocol.js'
 
@@ -25,7 +26,7 @@ export class ContentStore {
   readonly #session: WriteSession | undefined
   readonly #framed: FramedBlobs | undefined
   readonly #started = { blobs: new Set<string>(), chunks: new Set<string>() }
-  readonly #controller = new AbortController()
+  readonly #controller = sharedController()
   #allNew = true
   readonly #slots: SlotAllowance
   readonly #writing = new Map<Slot, Promise<unknown>[]>()

@@ -6,6 +6,7 @@ import type { ChunkMeta } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
 import type { ChunkStore } from '../chunk-store.js'
 import { ByteSemaphore } from '../concurrency/semaphore.js'
+import { sharedController } from '../concurrency/shared-controller.js'
 
 /** What a {@link SplitBlobWriter} writes to, and how. */
 export interface SplitBlobWriterInit {
@@ -30,7 +31,7 @@ export class SplitBlobWriter extends BlobWriterBase {
   readonly #slots: ByteSemaphore
   readonly #pieces: Piece[] = []
   readonly #running = new Set<Promise<void>>()
-  readonly #stop = new AbortController()
+  readonly #stop = sharedController()
   #last: { readonly content: Uint8Array; readonly piece: Piece } | undefined
   #failure: { readonly error: unknown } | undefined
 

@@ -1,0 +1,84 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { onTestFinished } from 'vitest'
+import { NEVE, temporaryFolder } from './support.js'
+
+/** A `neve castore-daemon` that runs. */
+export interface Daemon {
+  readonly child: ChildProcess
+  /** Addresses for both kinds of services. */
+  readonly urls: readonly string[]
+  /** What it has written on standard error so far. */
+  readonly stderr: () => string
+  /** Settles when it has written this on standard error. */
+  readonly says: (text: string) => Promise<void>
+  /** Asks it to stop; gives its exit status, or the signal that ended it. */
+  readonly stop: (signal?: NodeJS.Signals) => Promise<number | NodeJS.Signals | null>
+  /** Settles with the same when it has ended. */
+  readonly ended: Promise<number | NodeJS.Signals | null>
+}
+
+/** Starts a daemon, and waits until it says where it serves. It is ended with the test. */
+export async function startDaemon(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Daemon> {
+  const { PATH, HOME } = process.env
+  const child = spawn(process.execPath, [NEVE, 'castore-daemon', ...args], {
+    env: { PATH, HOME, ...env },
+    stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+  })
+  onTestFinished(() => {
+    child.kill('SIGKILL')
+  })
+  let text = ''
+  const ended = once(child, 'exit').then(
+    ([code, signal]) => (code ?? signal) as number | NodeJS.Signals | null,
+  )
+  const urls = await new Promise<readonly string[]>((resolve, reject) => {
+    child.stderr!.on('data', (piece: Buffer) => {
+      text += piece.toString()
+      const serving = /^neve: serving on (.*)\n/m.exec(text)
+      if (serving !== null) resolve(serving[1]!.split(' '))
+    })
+    void ended.then((how) => reject(new Error(`it ended with ${how}: ${text}`)))
+  })
+  const says = async (wanted: string): Promise<void> => {
+    while (!text.includes(wanted)) await once(child.stderr!, 'data')
+  }
+  const stop = (signal: NodeJS.Signals = 'SIGTERM') => {
+    child.kill(signal)
+    return ended
+  }
+  return { child, urls, stderr: () => text, says, stop, ended }
+}
+
+/** A daemon on a unix socket, over a store of its own. */
+export async function startSocketDaemon(
+  ...args: string[]
+): Promise<Daemon & { readonly store: string; readonly socket: string }> {
+  const folder = temporaryFolder()
+  const store = join(folder, 'served')
+  const socket = join(folder, 's.sock')
+  const daemon = await startDaemon(['--listen', socket, '--store', store, ...args])
+  return { ...daemon, store, socket }
+}
+
+/** Options for blobs and directories at one address. */
+export function at(address: string): string[] {
+  return ['--blob-service-addr', address, '--directory-service-addr', address]
+}
+
+/** Does something once the segments of a store have more than so many bytes, unless the test ends before. */
+export function whenGrown(store: string, bytes: number, then: () => void): void {
+  const segments = join(store, 'segments')
+  const size = (): number => {
+    if (!existsSync(segments)) return 0
+    return readdirSync(segments).reduce((sum, name) => sum + statSync(join(segments, name)).size, 0)
+  }
+  const poll = setInterval(() => {
+    if (size() < bytes) return
+    clearInterval(poll)
+    then()
+  }, 5)
+  onTestFinished(() => clearInterval(poll))
+}
