@@ -39,7 +39,7 @@ directoryServiceContract('cache, written back', {
 directoryServiceContract('cache, far side with roots only', {
   create: () =>
     new DirectoryCache({ near: new MemoryDirectoryService(), far: new RootsOnlyDirectoryService() }),
-  capabilities: { lonePuts: false },
+  capabilities: { putWithChildren: 'refused', ordersEagerly: true },
 })
 
 /** Everything is read from the far side first. */

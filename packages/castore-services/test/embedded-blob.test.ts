@@ -14,6 +14,8 @@ blobServiceContract('embedded', {
   create: async () => new EmbeddedBlobService(await EmbeddedStore.open(join(temporaryFolder(), 'store'))),
   dispose: (service) => service.engine.close(),
   chunkSize: 512 * 1024,
+  capabilities: { defaultChunks: true },
+  footprint: ({ engine }) => [...engine.contentKeys()].map((key) => ({ ...engine.locate(key)! })),
   damage: async (service, digest) => {
     const pieces = (await service.chunks(digest)) ?? []
     const piece = pieces[pieces.length >> 1]?.digest ?? digest

@@ -20,6 +20,7 @@ async function replace(
 }
 
 directoryServiceContract('embedded', {
+  capabilities: { ordersEagerly: true },
   create: async () =>
     new EmbeddedDirectoryService(await EmbeddedStore.open(join(temporaryFolder(), 'store'))),
   dispose: (service) => service.engine.close(),

@@ -31,7 +31,7 @@ directoryServiceContract('mirror, stores with roots only', {
     new MirrorDirectoryService({
       stores: [new RootsOnlyDirectoryService(), new RootsOnlyDirectoryService()],
     }),
-  capabilities: { intermediates: false, lonePuts: false },
+  capabilities: { intermediates: false, putWithChildren: 'refused', ordersEagerly: true },
 })
 directoryServiceContract('verify', { create: () => new VerifyDirectoryService(new MemoryDirectoryService()) })
 directoryServiceContract('readonly, for reading', {

@@ -12,5 +12,6 @@ blobServiceContract('object store in memory', {
     return service
   },
   chunkSize: 524288,
+  capabilities: { defaultChunks: true },
   damage: (service, digest) => damageBlob(stores.get(service)!, digest),
 })

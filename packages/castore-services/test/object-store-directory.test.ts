@@ -6,7 +6,7 @@ import { damageClosure } from './object-store-fixture.js'
 const stores = new WeakMap<ObjectStoreDirectoryService, MemoryObjectStore>()
 directoryServiceContract('object store in memory', {
   create: () => new ObjectStoreDirectoryService({ store: new MemoryObjectStore() }),
-  capabilities: { lonePuts: false },
+  capabilities: { putWithChildren: 'refused', ordersEagerly: true },
 })
 directoryServiceContract('object store in memory, nothing cached', {
   create: () => {
@@ -15,6 +15,6 @@ directoryServiceContract('object store in memory, nothing cached', {
     stores.set(service, store)
     return service
   },
-  capabilities: { lonePuts: false },
+  capabilities: { putWithChildren: 'refused', ordersEagerly: true },
   damage: (service, digest) => damageClosure(stores.get(service)!, digest),
 })

@@ -92,6 +92,35 @@ export function blobConcurrencyCases(service: () => BlobService): void {
     // Number 0 is the empty blob, which is always there.
     expect(present).toEqual(HUNDRED.map((index) => index % 2 === 1 || index === 0))
   })
+
+  it('cancels some calls and finishes others', async () => {
+    await service().put(BLOB_B.content)
+    const reason = new Error('not wanted any more')
+    const outcomes = await all(async (index) => {
+      const controller = new AbortController()
+      const { signal } = controller
+      const calls = [
+        () => service().has(BLOB_B.digest, { signal }),
+        () => service().chunks(BLOB_B.digest, { signal }),
+        () => service().get(BLOB_B.digest, { signal }),
+        () => service().put(BLOBS[index]!.content, { signal }),
+        async () => {
+          const reader = await service().open(BLOB_B.digest, { signal })
+          await reader?.close()
+        },
+      ]
+      const running = calls[index % 5]!() as Promise<unknown>
+      if (index % 10 < 5) controller.abort(reason)
+      return running.then(
+        () => 'done',
+        (error: unknown) => error,
+      )
+    })
+    for (const [index, outcome] of outcomes.entries()) {
+      expect([index % 10 < 5 ? reason : 'done', 'done']).toContain(outcome)
+    }
+    expect(sameBytes(await service().get(BLOB_B.digest), BLOB_B.content)).toBe(true)
+  })
 }
 
 function absent(index: number): B3Digest {

@@ -3,6 +3,7 @@ import { expect, it } from 'vitest'
 import { blobStream } from '../blob/stream.js'
 import type { BlobReader, BlobService } from '../blob-service.js'
 import { BLOB_A, BLOB_B, collectBytes, HELLO, randomBlob, sameBytes, writeBlob } from './blob-fixtures.js'
+import { listenerCases, type SignalledCall } from './listener-cases.js'
 
 const LARGE = randomBlob(5 * 1024 * 1024, 9)
 
@@ -28,6 +29,62 @@ const CALLS: readonly (readonly [string, (service: BlobService, signal: AbortSig
       (service, signal) => withReader(service, (reader) => collectBytes(blobStream(reader, { signal }))),
     ],
   ]
+
+/** Each call, run to its end. */
+const WHOLE_CALLS: readonly SignalledCall<BlobService>[] = [
+  ['has', (service, signal) => service.has(BLOB_B.digest, { signal })],
+  ['chunks', (service, signal) => service.chunks(BLOB_B.digest, { signal })],
+  ['get', (service, signal) => service.get(BLOB_B.digest, { signal })],
+  ['put', (service, signal) => service.put(LARGE.content, { signal })],
+  [
+    'open',
+    async (service, signal) => {
+      await service.put(BLOB_B.content)
+      const reader = await service.open(BLOB_B.digest, { signal })
+      await reader?.close()
+    },
+  ],
+  [
+    'readAt',
+    async (service, signal) => {
+      await service.put(BLOB_B.content)
+      await withReader(service, (reader) => reader.readAt(600_000n, 10, { signal }))
+    },
+  ],
+  [
+    'blobStream',
+    async (service, signal) => {
+      await service.put(LARGE.content)
+      await using reader = await service.open(LARGE.digest)
+      for await (const _piece of blobStream(reader!, { signal }));
+      for await (const _piece of blobStream(reader!, { signal })) break
+    },
+  ],
+  [
+    'openWrite',
+    async (service, signal) => {
+      await using writer = service.openWrite({ signal })
+      await writer.write(LARGE.content)
+      await writer.close()
+    },
+  ],
+  [
+    'openWrite, aborted',
+    async (service, signal) => {
+      await using writer = service.openWrite({ signal })
+      await writer.write(LARGE.content)
+    },
+  ],
+  [
+    'the calls of a writer',
+    async (service, signal) => {
+      await using writer = service.openWrite()
+      await writer.write(HELLO.content, { signal })
+      await writer.flush({ signal })
+      await writer.close({ signal })
+    },
+  ],
+]
 
 async function withReader<T>(service: BlobService, use: (reader: BlobReader) => Promise<T>): Promise<T> {
   await using reader = await service.open(BLOB_B.digest)
@@ -114,4 +171,18 @@ export function blobSignalCases(service: () => BlobService): void {
       expect(await service().has(LARGE.digest)).toBe(false)
     }
   })
+
+  it.each(WHOLE_CALLS)('settles when the signal fires meanwhile: %s', async (_name, call) => {
+    await service().put(BLOB_B.content)
+    const controller = new AbortController()
+    const reason = new Error('not wanted any more')
+    const running = call(service(), controller.signal)
+    controller.abort(reason)
+    // It may have been too late; any other outcome is the reason.
+    await running.catch((error: unknown) => expect(error).toBe(reason))
+    expect((await service().put(HELLO.content)).equals(HELLO.digest)).toBe(true)
+    expect(sameBytes(await service().get(BLOB_B.digest), BLOB_B.content)).toBe(true)
+  })
+
+  listenerCases(service, WHOLE_CALLS)
 }

@@ -6,7 +6,7 @@ import { BLOB_A, BLOB_B, HELLO, randomBlob, readBlob, sameBytes, writeBlob } fro
 const LARGE = randomBlob(3 * 1024 * 1024 + 1, 6)
 
 /** What a writer and a put do (spec 02 sections 4 and 18.8). */
-export function blobWriteCases(service: () => BlobService): void {
+export function blobWriteCases(service: () => BlobService, footprint?: () => unknown): void {
   it('02#23 gives the same digest on a second close', async () => {
     const writer = service().openWrite()
     await writer.write(HELLO.content)
@@ -88,6 +88,19 @@ export function blobWriteCases(service: () => BlobService): void {
       expect(sameBytes(await readBlob(service(), digest), content)).toBe(true)
     }
   })
+
+  if (footprint !== undefined) {
+    it('02#24 writes nothing for a blob that is there', async () => {
+      const blobs = [BLOB_A, BLOB_B, LARGE]
+      for (const { content } of blobs) await writeBlob(service(), content)
+      const before = await footprint()
+      for (const { content } of blobs) {
+        await writeBlob(service(), content)
+        await service().put(content)
+      }
+      expect(await footprint()).toEqual(before)
+    })
+  }
 
   it.each([
     ['1 MiB', [1024 * 1024]],

@@ -48,4 +48,47 @@ export function directoryConcurrencyCases(service: () => DirectoryService): void
     const found = await all((index) => closureOf(service(), roots[index]!))
     expect(found.every((one) => one.length === closure.length)).toBe(true)
   })
+
+  it('cancels some calls and finishes others', async () => {
+    const closure = randomClosure(20, 2)
+    const root = await upload(service(), ...closure)
+    const reason = new Error('not wanted any more')
+    const outcomes = await all(async (index) => {
+      const controller = new AbortController()
+      const { signal } = controller
+      const calls = [
+        () => service().get(root, { signal }),
+        () => service().put(distinctDirectory(index), { signal }),
+        async () => {
+          for await (const _directory of service().getRecursive(root, { signal }));
+        },
+        async () => {
+          const putter = service().putMultipleStart({ signal })
+          await putter.put(distinctDirectory(index))
+          await putter.close()
+        },
+      ]
+      const running = calls[index % 4]!()
+      if (index % 8 < 4) controller.abort(reason)
+      return running.then(
+        () => 'done',
+        (error: unknown) => error,
+      )
+    })
+    for (const [index, outcome] of outcomes.entries()) {
+      expect([index % 8 < 4 ? reason : 'done', 'done']).toContain(outcome)
+    }
+    expect(await closureOf(service(), root)).toHaveLength(20)
+  })
+
+  it('aborts some uploads and finishes others', async () => {
+    await all(async (index) => {
+      const putter = service().putMultipleStart()
+      await putter.put(distinctDirectory(index))
+      if (index % 2) await putter.close()
+      else await putter.abort()
+    })
+    const found = await all((index) => service().get(distinctDirectory(index).digest()))
+    expect(found.map((directory) => directory !== undefined)).toEqual(HUNDRED.map((index) => index % 2 === 1))
+  })
 }

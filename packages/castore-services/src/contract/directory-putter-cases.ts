@@ -15,6 +15,7 @@ import {
   upload,
   WITH_KEEP,
 } from './directory-fixtures.js'
+import type { KnownDirectoryCapabilities } from './directory-service-contract.js'
 
 /** Puts and closes; a service may report what is wrong with a put at any later call. */
 async function uploadAll(putter: DirectoryPutter, directories: readonly Directory[]): Promise<unknown> {
@@ -23,7 +24,10 @@ async function uploadAll(putter: DirectoryPutter, directories: readonly Director
 }
 
 /** What an upload refuses, and what its calls do out of order (spec 03 sections 2.1 and 14). */
-export function directoryPutterCases(service: () => DirectoryService): void {
+export function directoryPutterCases(
+  service: () => DirectoryService,
+  { ordersEagerly }: KnownDirectoryCapabilities,
+): void {
   it('03#6 refuses at close what is not connected', async () => {
     await using putter = service().putMultipleStart()
     await putter.put(A)
@@ -37,6 +41,27 @@ export function directoryPutterCases(service: () => DirectoryService): void {
     await using putter = service().putMultipleStart()
     await expect(uploadAll(putter, [B])).rejects.toMatchObject({ code: 'order' })
   })
+
+  it('03#37 03#39 refuses a parent that comes before its child', async () => {
+    await using putter = service().putMultipleStart()
+    await expect(uploadAll(putter, [B, A])).rejects.toMatchObject({ code: 'order' })
+    await expect(putter.close()).rejects.toMatchObject({ code: 'order' })
+    expect(await service().get(B.digest())).toBeUndefined()
+  })
+
+  if (ordersEagerly) {
+    it('refuses what is out of order in the put itself', async () => {
+      await using putter = service().putMultipleStart()
+      await expect(putter.put(B)).rejects.toMatchObject({ code: 'order' })
+      await expect(putter.put(A)).rejects.toMatchObject({ code: 'order' })
+    })
+
+    it('refuses a wrong size in the put itself', async () => {
+      await using putter = service().putMultipleStart()
+      await putter.put(A)
+      await expect(putter.put(BROKEN_PARENT)).rejects.toMatchObject({ code: 'size' })
+    })
+  }
 
   it('03#8 refuses a wrong size', async () => {
     await using putter = service().putMultipleStart()

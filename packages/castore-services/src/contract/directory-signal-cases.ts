@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import type { DirectoryService } from '../directory-service.js'
 import { A, closureOf, randomClosure, upload, WITH_KEEP } from './directory-fixtures.js'
+import { listenerCases, type SignalledCall } from './listener-cases.js'
 
 /** Each call, cancelled before it begins. */
 const CALLS: readonly (readonly [
@@ -23,6 +24,44 @@ const CALLS: readonly (readonly [
     async (service, signal) => {
       const putter = service.putMultipleStart()
       await putter.put(WITH_KEEP)
+      await putter.close({ signal })
+    },
+  ],
+]
+
+/** Each call, run to its end. */
+const WHOLE_CALLS: readonly SignalledCall<DirectoryService>[] = [
+  ['get', (service, signal) => service.get(A.digest(), { signal })],
+  ['put', (service, signal) => service.put(WITH_KEEP, { signal })],
+  [
+    'getRecursive',
+    async (service, signal) => {
+      const root = await upload(service, ...randomClosure(20, 3))
+      for await (const _directory of service.getRecursive(root, { signal }));
+      for await (const _directory of service.getRecursive(root, { signal })) break
+    },
+  ],
+  [
+    'putMultipleStart',
+    async (service, signal) => {
+      const putter = service.putMultipleStart({ signal })
+      await putter.put(WITH_KEEP)
+      await putter.close()
+    },
+  ],
+  [
+    'putMultipleStart, aborted',
+    async (service, signal) => {
+      const putter = service.putMultipleStart({ signal })
+      await putter.put(WITH_KEEP)
+      await putter.abort()
+    },
+  ],
+  [
+    'the calls of an upload',
+    async (service, signal) => {
+      const putter = service.putMultipleStart()
+      await putter.put(WITH_KEEP, { signal })
       await putter.close({ signal })
     },
   ],
@@ -74,4 +113,17 @@ export function directorySignalCases(service: () => DirectoryService): void {
     expect(count).toBe(3)
     expect(await closureOf(service(), root)).toHaveLength(200)
   })
+
+  it.each(WHOLE_CALLS)('settles when the signal fires meanwhile: %s', async (_name, call) => {
+    const controller = new AbortController()
+    const reason = new Error('not wanted any more')
+    const running = call(service(), controller.signal)
+    controller.abort(reason)
+    // It may have been too late; any other outcome is the reason.
+    await running.catch((error: unknown) => expect(error).toBe(reason))
+    expect((await service().put(WITH_KEEP)).equals(WITH_KEEP.digest())).toBe(true)
+    expect((await service().get(WITH_KEEP.digest()))?.equals(WITH_KEEP)).toBe(true)
+  })
+
+  listenerCases(service, WHOLE_CALLS)
 }

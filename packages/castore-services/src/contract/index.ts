@@ -3,7 +3,11 @@ export {
   blobListStoreContract,
   type SplitStores,
 } from './blob-list-store-contract.js'
-export { type BlobServiceContractInit, blobServiceContract } from './blob-service-contract.js'
+export {
+  type BlobServiceCapabilities,
+  type BlobServiceContractInit,
+  blobServiceContract,
+} from './blob-service-contract.js'
 export { type ChunkStoreContractInit, chunkStoreContract } from './chunk-store-contract.js'
 export {
   type DirectoryServiceCapabilities,
