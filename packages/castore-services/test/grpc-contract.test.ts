@@ -35,6 +35,6 @@ for (const [name, transport, options, limits] of VARIANTS) {
       return service
     },
     dispose,
-    capabilities: { lonePuts: false },
+    capabilities: { putWithChildren: 'refused' },
   })
 }
