@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { B3Digest } from '@neve/castore-model'
 import { MemoryBlobService } from '@neve/castore-services/blob/memory'
 import { MemoryDirectoryService } from '@neve/castore-services/directory/memory'
@@ -5,6 +6,7 @@ import { ArchiveError, type ArchiveProgress, ingestArchive } from '@neve/castore
 import { describe, expect, it } from 'vitest'
 import { COMPLICATED } from '../src/contract/directory-fixtures.js'
 import { SeededRandom } from '../src/contract/random.js'
+import { embeddedServices, temporaryFolder } from './embedded-fixture.js'
 import {
   archive,
   checksummed,
@@ -260,5 +262,48 @@ describe('hard links', () => {
     const error = await failureOf(ingest(archive(...parts)))
     expect(error).toBeInstanceOf(ArchiveError)
     expect(error).toMatchObject({ code: 'hard-link', message: expect.stringMatching(message) })
+  })
+})
+
+describe('into an embedded store', () => {
+  it('everything is there when it is opened again', async () => {
+    const path = join(temporaryFolder(), 'store')
+    const large = new SeededRandom(5).bytes(3_000_000)
+    const bytes = archive(
+      ...Array.from({ length: 300 }, (_, i) => file(`a/${i % 7}/${i}`, `content ${i % 250}`)),
+      file('a/large', large),
+      file('a/empty'),
+      symlink('a/link', 'large'),
+    )
+    const first = await embeddedServices(path)
+    const node = await ingestArchive(first, pieces(bytes))
+    await first.engine.close()
+    const again = await embeddedServices(path)
+    try {
+      const { node: inMemory } = await ingest(bytes)
+      expect(node).toEqual(inMemory)
+      expect(await again.blobs.has(B3Digest.of(large))).toBe(true)
+      for (let i = 0; i < 250; i++) {
+        const content = Buffer.from(`content ${i}`)
+        expect(Buffer.from((await again.blobs.get(B3Digest.of(content)))!)).toEqual(content)
+      }
+      let directories = 0
+      for await (const _ of again.directories.getRecursive(
+        node.kind === 'directory' ? node.digest : B3Digest.EMPTY,
+      ))
+        directories++
+      expect(directories).toBe(8)
+    } finally {
+      await again.engine.close()
+    }
+  })
+
+  it('a closed one is told as such', async () => {
+    const services = await embeddedServices()
+    await services.engine.close()
+    expect(await failureOf(ingestArchive(services, pieces(archive(file('a/b', 'x')))))).toMatchObject({
+      name: 'CastoreError',
+      code: 'closed',
+    })
   })
 })
