@@ -3,8 +3,9 @@ import { CastoreError, DataLossError } from '@neve/castore-services'
 import { ObjectStoreBlobService } from '@neve/castore-services/blob/object-store'
 import { type CopyProgress, type CopyServices, copyClosure } from '@neve/castore-services/copy'
 import { ObjectStoreDirectoryService } from '@neve/castore-services/directory/object-store'
+import { GrpcBlobService, GrpcDirectoryService } from '@neve/castore-services/grpc'
 import { MemoryObjectStore } from '@neve/castore-services/object-store'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { randomClosure, upload } from '../src/contract/directory-fixtures.js'
 import { SeededRandom } from '../src/contract/random.js'
 import { ChunkingBlobService } from './chunking-blob-service.js'
@@ -19,6 +20,7 @@ import {
   type Tree,
 } from './copy-fixture.js'
 import { damageContent, embeddedServices } from './embedded-fixture.js'
+import { grpcPair } from './grpc-fixture.js'
 
 /** Everything that a closure can be copied from and to. */
 const PLACES: Readonly<Record<string, () => Promise<CopyServices>>> = {
@@ -30,6 +32,14 @@ const PLACES: Readonly<Record<string, () => Promise<CopyServices>>> = {
     return {
       blobs: new ObjectStoreBlobService({ store }),
       directories: new ObjectStoreDirectoryService({ store }),
+    }
+  },
+  gRPC: async () => {
+    const pair = await grpcPair('unix', memoryServices())
+    onTestFinished(() => pair.close())
+    return {
+      blobs: new GrpcBlobService(pair.channel),
+      directories: new GrpcDirectoryService(pair.channel),
     }
   },
   closures: async () => {
@@ -50,7 +60,12 @@ function closuresOnly(inner: CopyServices['directories']): CopyServices['directo
 }
 
 const NAMES = Object.keys(PLACES)
-const PAIRS = NAMES.flatMap((from) => NAMES.map((to) => [from, to] as const))
+/** Each with those that are at hand, and those that have most in between. */
+const PAIRS = [
+  ...NAMES.flatMap((name) => [['memory', name] as const, [name, 'embedded'] as const]),
+  ['gRPC', 'object store'] as const,
+  ['object store', 'gRPC'] as const,
+]
 const place = (name: string): Promise<CopyServices> => PLACES[name]!()
 
 async function failureOf(doing: Promise<unknown>): Promise<Error> {
@@ -440,7 +455,7 @@ describe('options', () => {
       const child = await store(from, { deep: 'deep', more: {} })
       const root = await store(from, { child: { deep: 'deep', more: {} }, other: 'other' })
       // Somebody stored just the root.
-      if (name === 'closures' || name === 'object store') continue
+      if (['closures', 'object store', 'gRPC'].includes(name)) continue
       await to.directories.put(root)
       expect((await copyClosure({ from, to }, root.digest())).directories).toBe(0)
       expect(await to.directories.get(child.digest())).toBeUndefined()

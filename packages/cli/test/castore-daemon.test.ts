@@ -118,13 +118,13 @@ describe('a daemon that dies in the middle of an import', () => {
     const daemon = await startSocketDaemon()
     const folder = temporaryFolder()
     const tree = join(folder, 'many')
-    for (let sub = 0; sub < 40; sub++) {
+    for (let sub = 0; sub < 12; sub++) {
       mkdirSync(join(tree, `sub ${sub}`), { recursive: true })
       for (let file = 0; file < 50; file++) {
         writeFileSync(join(tree, `sub ${sub}`, `file ${file}`), noise(20_000, 1 + sub * 50 + file))
       }
     }
-    writeFileSync(join(tree, 'large'), noise(60_000_000))
+    writeFileSync(join(tree, 'large'), noise(12_000_000))
     const infos = ['--path-info-service-addr', join(folder, 'infos')]
     const through = [...at(`grpc+unix:${daemon.socket}`), ...infos]
     const { code, stdout, stderr } = await neve(['import', tree, ...through], {
