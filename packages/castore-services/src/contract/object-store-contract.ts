@@ -11,6 +11,8 @@ import { type ServiceFixture, useService } from './service-fixture.js'
 export interface ObjectStoreContractInit<S extends ObjectStore> extends ServiceFixture<S> {
   /** Whether of several `putIfAbsent` at the same moment exactly one writes. Default: true */
   readonly atomicPutIfAbsent?: boolean | undefined
+  /** Whether reading an object while it is replaced gives the old one or the new one, whole. Default: true */
+  readonly atomicReplace?: boolean | undefined
 }
 
 /**
@@ -27,7 +29,12 @@ export function objectStoreContract<S extends ObjectStore>(
     describe('reading', () => objectReadCases(store))
     describe('writing', () => objectWriteCases(store))
     describe('cancelling', () => objectSignalCases(store))
-    describe('a hundred at once', () => objectConcurrencyCases(store, init.atomicPutIfAbsent ?? true))
+    describe('a hundred at once', () => {
+      objectConcurrencyCases(store, {
+        atomicPutIfAbsent: init.atomicPutIfAbsent ?? true,
+        atomicReplace: init.atomicReplace ?? true,
+      })
+    })
 
     it('refuses everything once it is closed', async () => {
       if (store().close === undefined) return

@@ -1,0 +1,250 @@
+import type { Entry, Operator } from 'opendal'
+import type { CallOptions } from '../call-options.js'
+import { abortable } from '../concurrency/abortable.js'
+import { ByteSemaphore } from '../concurrency/semaphore.js'
+import { CastoreError } from '../errors.js'
+import { assertGetOptions, assertKey, assertMaxSize, assertPrefix, rangeLength } from './keys.js'
+import type { GetObjectOptions, ObjectMeta, ObjectRange, ObjectStore } from './object-store.js'
+import { OpendalFailure } from './opendal-failure.js'
+import { listFolders, listInOrder } from './opendal-list.js'
+import { RemoteFolders } from './remote-folders.js'
+import { type RetryPolicy, withRetries } from './retry.js'
+import type { ClientOptions } from './storage-options.js'
+
+/** The longest pause between two attempts, in milliseconds. */
+const MAX_DELAY = 10_000
+
+/** What {@link OpendalObjectStore} needs. */
+export interface OpendalObjectStoreInit {
+  readonly operator: Operator
+  readonly name: string
+  readonly client: ClientOptions
+  /** Values that no message may contain. */
+  readonly secrets: readonly string[]
+}
+
+/**
+ * An object store behind Apache OpenDAL. Made by `openObjectStore`.
+ *
+ * Every request is safe to repeat: whole objects are written, and a `putIfAbsent` that finds an object after a lost
+ * answer compares it with what it wrote. A call that is cancelled returns at once, its request runs to its end.
+ */
+export class OpendalObjectStore implements ObjectStore {
+  readonly name: string
+  readonly #operator: Operator
+  readonly #retry: RetryPolicy
+  readonly #slots: ByteSemaphore
+  readonly #secrets: readonly string[]
+  readonly #conditional: boolean
+  readonly #folders: RemoteFolders | undefined
+  #closed = false
+
+  constructor({ operator, name, client, secrets }: OpendalObjectStoreInit) {
+    const { writeWithIfNotExists, createDir, listWithRecursive } = operator.capability()
+    this.name = name
+    this.#operator = operator
+    this.#retry = { maxRetries: client.maxRetries, firstDelay: client.retryDelay, maxDelay: MAX_DELAY }
+    this.#slots = new ByteSemaphore(client.concurrency)
+    this.#secrets = secrets
+    this.#conditional = client.conditionalPut && writeWithIfNotExists
+    const hasFolders = createDir && !listWithRecursive
+    this.#folders = hasFolders ? new RemoteFolders((folder) => this.#makeFolder(folder)) : undefined
+  }
+
+  async head(key: string, options: CallOptions = {}): Promise<ObjectMeta | undefined> {
+    this.#begin(options)
+    assertKey(key)
+    return this.#head(key, options)
+  }
+
+  async get(key: string, options: GetObjectOptions = {}): Promise<Uint8Array | undefined> {
+    this.#begin(options)
+    assertKey(key)
+    assertGetOptions(options)
+    const { range, maxSize } = options
+    if (range !== undefined) return this.#getRange(key, range, options)
+    const content = await this.#run(`read object ${key}`, options, absent, () => this.#operator.read(key))
+    if (content !== undefined) assertMaxSize(this.name, key, content.length, maxSize)
+    return content && plain(content)
+  }
+
+  async put(key: string, content: Uint8Array, options: CallOptions = {}): Promise<void> {
+    this.#begin(options)
+    assertKey(key)
+    await this.#makeFolders(key, options)
+    await this.#run(`write object ${key}`, options, fail, () => this.#operator.write(key, buffer(content)))
+  }
+
+  async putIfAbsent(key: string, content: Uint8Array, options: CallOptions = {}): Promise<boolean> {
+    this.#begin(options)
+    assertKey(key)
+    if (!this.#conditional) {
+      if ((await this.#head(key, options)) !== undefined) return false
+      await this.put(key, content, options)
+      return true
+    }
+    let attempts = 0
+    const outcome = await this.#run(`write object ${key}`, options, present, async () => {
+      attempts++
+      await this.#operator.write(key, buffer(content), { ifNotExists: true })
+      return true
+    })
+    if (outcome === true) return true
+    // It may have been written by an attempt whose answer was lost.
+    const found = attempts > 1 ? await this.get(key, options) : undefined
+    return found !== undefined && Buffer.compare(found, content) === 0
+  }
+
+  async *list(prefix: string, options: CallOptions = {}): AsyncIterable<ObjectMeta> {
+    this.#begin(options)
+    assertPrefix(prefix)
+    const action = `list objects below '${prefix}'`
+    // Where there are folders, one that nothing was written to is missing; a bucket that is missing is a mistake.
+    const found =
+      this.#folders === undefined
+        ? listInOrder(this.#operator, prefix, (request) => this.#run(action, options, fail, request))
+        : listFolders(prefix, (folder) => this.#listFolder(folder, action, options))
+    for await (const meta of found) {
+      yield meta
+      options.signal?.throwIfAborted()
+    }
+  }
+
+  async delete(key: string, options: CallOptions = {}): Promise<void> {
+    this.#begin(options)
+    assertKey(key)
+    await this.#run(`delete object ${key}`, options, absent, () => this.#operator.delete(key))
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    const all = await this.#slots.acquire(this.#slots.capacity)
+    all.release()
+  }
+
+  async #head(key: string, options: CallOptions): Promise<ObjectMeta | undefined> {
+    const meta = await this.#run(`look for object ${key}`, options, absent, () => this.#operator.stat(key))
+    return meta?.isFile() ? { key, size: Number(meta.contentLength ?? 0n) } : undefined
+  }
+
+  async #listFolder(folder: string, action: string, options: CallOptions): Promise<readonly Entry[]> {
+    try {
+      return await this.#run(action, options, nothing, () => this.#operator.list(folder))
+    } catch (error) {
+      // Servers refuse to list what is an object.
+      if (!isRefusal(error) || folder === '') throw error
+      if ((await this.#head(folder.slice(0, -1), options)) === undefined) throw error
+      return []
+    }
+  }
+
+  /** In a store that has folders, those of a key. */
+  async #makeFolders(key: string, options: CallOptions): Promise<void> {
+    if (this.#folders !== undefined) await abortable(this.#folders.makeFor(key, options), options.signal)
+  }
+
+  async #makeFolder(folder: string): Promise<void> {
+    const action = `make folder ${folder}`
+    try {
+      await this.#run(action, {}, fail, () => this.#operator.createDir(folder))
+    } catch (error) {
+      if (!isRefusal(error)) throw error
+      // Somebody else may have made it at the same moment, which servers call by different names.
+      const meta = await this.#run(action, {}, absent, () => this.#operator.stat(folder))
+      if (!meta?.isDirectory()) throw error
+    }
+  }
+
+  /** Most ranges lie within their object: how long it is, is asked only when one turns out not to. */
+  async #getRange(
+    key: string,
+    range: ObjectRange,
+    options: GetObjectOptions,
+  ): Promise<Uint8Array | undefined> {
+    const action = `read object ${key}`
+    const read = ({ offset, length }: ObjectRange) =>
+      this.#operator.read(key, { offset: BigInt(offset), size: BigInt(length) })
+    // Nothing is not asked for, and what is certainly too large neither.
+    if (range.length > 0 && range.length <= (options.maxSize ?? range.length)) {
+      const content = await this.#run(action, options, absentOrOutOfRange, () => read(range))
+      if (content !== OUT_OF_RANGE) return content && plain(content)
+    }
+    const meta = await this.#head(key, options)
+    if (meta === undefined) return undefined
+    const length = rangeLength(range, meta.size)
+    assertMaxSize(this.name, key, length, options.maxSize)
+    if (length === 0) return new Uint8Array(0)
+    const content = await this.#run(action, options, absent, () => read({ offset: range.offset, length }))
+    return content && plain(content)
+  }
+
+  /**
+   * Makes a request, again and again where that may help.
+   *
+   * @param outcome what a failure stands for that is none; else it throws it
+   */
+  async #run<T, U>(
+    action: string,
+    options: CallOptions,
+    outcome: (failure: OpendalFailure) => U,
+    request: () => Promise<T>,
+  ): Promise<T | U> {
+    const attempt = async (): Promise<T | U> => {
+      const permit = await this.#slots.acquire(1, options)
+      const running = request().finally(() => permit.release())
+      try {
+        return await abortable(running, options.signal)
+      } catch (error) {
+        if (options.signal?.aborted) throw options.signal.reason
+        return outcome(new OpendalFailure(error))
+      }
+    }
+    const advise = (error: unknown) => (error instanceof OpendalFailure ? error.advice : { retry: false })
+    try {
+      return await withRetries(this.#retry, advise, attempt, options)
+    } catch (error) {
+      throw error instanceof OpendalFailure ? error.toError(action, this.name, this.#secrets) : error
+    }
+  }
+
+  #begin({ signal }: CallOptions): void {
+    signal?.throwIfAborted()
+    if (this.#closed) throw new CastoreError('closed', `the object store is closed (${this.name})`)
+  }
+}
+
+const OUT_OF_RANGE = Symbol('out of range')
+
+function isRefusal(error: unknown): boolean {
+  return error instanceof CastoreError && error.code === 'storage'
+}
+
+function fail(failure: OpendalFailure): never {
+  throw failure
+}
+
+function absent(failure: OpendalFailure): undefined {
+  if (!failure.isNotFound) throw failure
+}
+
+function nothing(failure: OpendalFailure): never[] {
+  if (!failure.isNotFound) throw failure
+  return []
+}
+
+function present(failure: OpendalFailure): false {
+  if (!failure.isConditionNotMatch) throw failure
+  return false
+}
+
+function absentOrOutOfRange(failure: OpendalFailure): undefined | typeof OUT_OF_RANGE {
+  return failure.isOutOfRange ? OUT_OF_RANGE : absent(failure)
+}
+
+function buffer(content: Uint8Array): Buffer {
+  return Buffer.from(content.buffer, content.byteOffset, content.byteLength)
+}
+
+function plain(content: Buffer): Uint8Array {
+  return new Uint8Array(content.buffer, content.byteOffset, content.byteLength)
+}
