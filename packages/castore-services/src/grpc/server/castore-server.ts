@@ -166,9 +166,16 @@ function makeListener(
   const scheme = tls ? 'grpc+https' : 'grpc+http'
   let closing: Promise<void> | undefined
   const shutDown = async ({ grace = DEFAULT_GRACE }: CloseOptions): Promise<void> => {
-    const timer = setTimeout(() => server.forceShutdown(), grace)
+    let timer: NodeJS.Timeout | undefined
+    // A session that a broken client brought down does not tell the library that it is over: nobody waits for that.
+    const forced = new Promise<void>((resolve) => {
+      timer = setTimeout(() => {
+        server.forceShutdown()
+        resolve()
+      }, grace)
+    })
     try {
-      await server.shutdown()
+      await Promise.race([server.shutdown(), forced])
     } finally {
       clearTimeout(timer)
       onClosed()

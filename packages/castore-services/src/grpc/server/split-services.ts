@@ -44,10 +44,15 @@ export function addSplitServices(
   services: BlobService | SplitServices,
   options: SplitServicesOptions = {},
 ): void {
-  const { chunks, lists } =
-    'lists' in services ? services : { chunks: chunkStoreOf(services), lists: blobListStoreOf(services) }
+  const { chunks, lists } = isBlobService(services)
+    ? { chunks: chunkStoreOf(services), lists: blobListStoreOf(services) }
+    : services
   registerService(server, CHUNK_STORE_GRPC_SERVICE, chunkStoreImplementation(chunks, options))
   registerService(server, BLOB_STORE_GRPC_SERVICE, blobStoreImplementation({ chunks, lists }, options))
+}
+
+function isBlobService(services: BlobService | SplitServices): services is BlobService {
+  return typeof services.chunks === 'function'
 }
 
 /** `ChunkStoreService` over a store of chunks. */
