@@ -54,8 +54,12 @@ export class WatchedStore implements ObjectStore {
     return this.#run('put', key, () => this.inner.put(key, content, options))
   }
 
-  putIfAbsent(key: string, content: Uint8Array, options?: CallOptions): Promise<boolean> {
-    return this.#run('putIfAbsent', key, () => this.inner.putIfAbsent(key, content, options))
+  /** Counts as `putIfAbsent` if it wrote, else as `found`. */
+  async putIfAbsent(key: string, content: Uint8Array, options?: CallOptions): Promise<boolean> {
+    const made = this.calls.length
+    const written = await this.#run('putIfAbsent', key, () => this.inner.putIfAbsent(key, content, options))
+    if (!written) this.calls[made] = { call: 'found', key }
+    return written
   }
 
   list(prefix: string, options?: CallOptions): ReturnType<ObjectStore['list']> {

@@ -23,12 +23,19 @@ export interface ChunkObjectsInit {
   readonly verifyExisting: boolean
 }
 
+/**
+ * After so many chunks in a row that were not there, the next are written if absent without looking first, which saves
+ * a request each. The first that is there ends that.
+ */
+const EXPECT_NEW = 16
+
 /** The chunks in an object store: verified when they are read, healed when they are stored again. */
 export class ChunkObjects {
   readonly #init: ChunkObjectsInit
   readonly #requests: ByteSemaphore
   readonly #reading = new SingleFlight<string, Uint8Array | undefined>()
   readonly #writing = new Map<string, Promise<boolean>>()
+  #newInARow = 0
 
   constructor(init: ChunkObjectsInit) {
     this.#init = init
@@ -96,34 +103,40 @@ export class ChunkObjects {
     const key = objectKey('chunks', digest)
     const permit = await this.#requests.acquire(1, { signal })
     try {
-      if (await this.#isSound(key, digest, size, frame, signal)) return false
-      await this.#init.store.put(key, frame, { signal })
+      const { store } = this.#init
+      if (this.#newInARow >= EXPECT_NEW && (await store.putIfAbsent(key, frame, { signal }))) return true
+      const state = await this.#look(key, digest, size, frame, signal)
+      this.#newInARow = state === 'absent' ? this.#newInARow + 1 : 0
+      if (state === 'sound') return false
+      await store.put(key, frame, { signal })
       return true
     } finally {
       permit.release()
     }
   }
 
-  async #isSound(
+  async #look(
     key: string,
     digest: B3Digest,
     size: number,
     frame: Uint8Array,
     signal: AbortSignal | undefined,
-  ): Promise<boolean> {
+  ): Promise<'absent' | 'sound' | 'damaged'> {
     const { store, verifyExisting } = this.#init
     if (!verifyExisting) {
       const head = await store.head(key, { signal })
+      if (head === undefined) return 'absent'
       // Nothing has no frame: such an object is what an interrupted writer without syncs leaves behind.
-      return head !== undefined && head.size > 0
+      return head.size > 0 ? 'sound' : 'damaged'
     }
     const stored = await wholeOrLonger(store, key, storedLimit(size), signal)
-    if (stored === undefined || stored === TOO_LONG) return false
-    if (Buffer.compare(stored, frame) === 0) return true
+    if (stored === undefined) return 'absent'
+    if (stored === TOO_LONG) return 'damaged'
+    if (Buffer.compare(stored, frame) === 0) return 'sound'
     try {
-      return matches(expandChunk(stored, size), digest)
+      return matches(expandChunk(stored, size), digest) ? 'sound' : 'damaged'
     } catch {
-      return false
+      return 'damaged'
     }
   }
 

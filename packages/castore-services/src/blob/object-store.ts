@@ -21,7 +21,7 @@ export interface ObjectStoreBlobServiceInit {
   readonly store: ObjectStore
   /** Average length of the chunks that blobs are cut into, in bytes, 512 to 2097152. Default: 262144. */
   readonly averageChunkSize?: number | undefined
-  /** How many requests to have under way at once. Default: 32. */
+  /** How many requests to have under way at once. Default: what suits the store, or 32. */
   readonly concurrency?: number | undefined
   /** How many chunks a reader fetches ahead when it reads in order. Default: 8. */
   readonly readAhead?: number | undefined
@@ -63,7 +63,7 @@ export class ObjectStoreBlobService implements BlobService, FramedBlobs {
   constructor({
     store,
     averageChunkSize = 262144,
-    concurrency = 32,
+    concurrency = store.concurrency ?? 32,
     readAhead = 8,
     maxChunkSize = 16 * 1024 * 1024,
     verifyExisting = true,

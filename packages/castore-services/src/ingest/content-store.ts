@@ -26,7 +26,7 @@ export class ContentStore {
   readonly #session: WriteSession | undefined
   readonly #framed: FramedBlobs | undefined
   readonly #started = { blobs: new Set<string>(), chunks: new Set<string>() }
-  readonly #controller = sharedController()
+  readonly #controllers = new Map<Slot, AbortController>()
   #allNew = true
   readonly #slots: SlotAllowance
   readonly #writing = new Map<Slot, Promise<unknown>[]>()
@@ -72,7 +72,7 @@ export class ContentStore {
         }
         const content = Uint8Array.prototype.slice.call(slot.raw, file.rawOffset, file.rawOffset + file.size)
         this.newBytes += file.size
-        this.#track(slot, this.blobs.put(content, { signal: this.#controller.signal }))
+        this.#track(slot, this.blobs.put(content, { signal: this.#signalOf(slot) }))
       }
       return
     }
@@ -94,7 +94,7 @@ export class ContentStore {
         this.newBytes += size
         this.storedBytes += storedLength
       }
-      const { signal } = this.#controller
+      const signal = this.#signalOf(slot)
       const framed = news.map((chunk) => framedChunkOf(slot, chunk))
       const putting = this.#framed.putFramedChunks(framed, { signal }).then((written) => {
         this.#allNew &&= written
@@ -141,8 +141,7 @@ export class ContentStore {
     await this.settle()
     this.check()
     const list = chunks.map((chunk) => ({ digest: B3Digest.from(chunk.digest), size: chunk.size }))
-    const { signal } = this.#controller
-    await this.#framed.putFramedList(B3Digest.from(digest), list, this.#allNew, { signal })
+    await this.#framed.putFramedList(B3Digest.from(digest), list, this.#allNew)
   }
 
   /** Whether this ingestion has stored the same before, or is about to; else it is from now on. */
@@ -155,7 +154,7 @@ export class ContentStore {
   }
 
   #storeFramed(framed: FramedBlobs, slot: Slot, file: FileResult): void {
-    const { signal } = this.#controller
+    const signal = this.#signalOf(slot)
     const chunks = file.chunks.map((chunk) => framedChunkOf(slot, chunk))
     this.newBytes += file.size
     for (const { frame } of chunks) this.storedBytes += frame.length
@@ -170,7 +169,9 @@ export class ContentStore {
       this.#slots.give(slot)
       return
     }
+    const controller = this.#controllers.get(slot)
     const release = Promise.allSettled(writing).then(() => {
+      if (this.#controllers.get(slot) === controller) this.#controllers.delete(slot)
       this.#releases.delete(release)
       this.#slots.give(slot)
     })
@@ -179,7 +180,7 @@ export class ContentStore {
 
   /** Stops what was started and has not been finished yet, into any but an embedded store. */
   abort(reason: unknown): void {
-    this.#controller.abort(reason)
+    for (const controller of this.#controllers.values()) controller.abort(reason)
   }
 
   /** Waits for everything that was started. */
@@ -192,10 +193,20 @@ export class ContentStore {
     if (this.#failure !== undefined) throw this.#failure.error
   }
 
+  // One signal for all of them would be slow: adding a listener to it takes a look at all others.
+  #signalOf(slot: Slot): AbortSignal {
+    let controller = this.#controllers.get(slot)
+    if (controller === undefined) {
+      controller = sharedController()
+      this.#controllers.set(slot, controller)
+    }
+    return controller.signal
+  }
+
   #track(slot: Slot, writing: Promise<unknown>): void {
     const tracked = writing.catch((error: unknown) => {
       this.#failure ??= { error }
-      this.#controller.abort(error)
+      this.abort(error)
     })
     const list = this.#writing.get(slot)
     if (list === undefined) this.#writing.set(slot, [tracked])

@@ -22,6 +22,9 @@ const closeFile = promisify(close)
 /** Files open for reading at once: far below what a process may have. */
 const OPEN_FILES = 64
 
+/** As many as one batch takes: what is put at the same time shares its syncs. */
+const CONCURRENCY = 4096
+
 /** Options of {@link FileObjectStore}. */
 export interface FileObjectStoreInit {
   /** The folder that keys are relative to. It is created with the first object. */
@@ -42,6 +45,7 @@ export interface FileObjectStoreInit {
 export class FileObjectStore implements ObjectStore {
   readonly name: string
   readonly root: string
+  readonly concurrency = CONCURRENCY
   readonly #writer: FileWriter
   readonly #open = new ByteSemaphore(OPEN_FILES)
   #closed = false

@@ -43,6 +43,9 @@ export interface ObjectStore {
   /** For messages, without secrets: `memory`, `file:///var/lib/x`, `s3://bucket/prefix`. */
   readonly name: string
 
+  /** How many calls at once suit it best; more may wait for their turn. Default: 32. */
+  readonly concurrency?: number | undefined
+
   /** @returns undefined when there is no such object */
   head(key: string, options?: CallOptions): Promise<ObjectMeta | undefined>
 
