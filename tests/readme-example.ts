@@ -78,8 +78,9 @@ export async function runExample({ folder, code }: Example): Promise<{ code: num
   }
 }
 
-/** The folder of a README, relative to the root, from which its example is resolved. */
+/** The folder of a README or guide, relative to the root, from which its examples are resolved. */
 export function folderOf(readme: string): string {
+  if (readme.startsWith('docs/')) return 'packages/castore-services'
   // The root can import none of the packages; this one has the others below it.
   return readme === 'README.md' ? 'packages/store-pathinfo' : dirname(readme)
 }

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { checkTypes, exampleLine, examplesIn, folderOf, runExample } from './readme-example.js'
-import { ROOT, workspacePackages } from './workspace.js'
+import { filesBelow, ROOT, workspacePackages } from './workspace.js'
 
 /** A command has no code to show. */
 const WITHOUT_EXAMPLE = new Set(['packages/cli/README.md'])
@@ -17,13 +17,21 @@ const shown = present
     const text = readFileSync(join(ROOT, readme), 'utf8')
     return { readme, line: exampleLine(text), blocks: examplesIn(text) }
   })
-// Further down, a package's README may show fragments; the README of everything shows whole programs only.
-const examples = shown.flatMap(({ readme, blocks }) =>
-  (readme === 'README.md' ? blocks : blocks.slice(0, 1)).map((code, index) => ({
-    name: `${readme} #${index + 1}`,
-    folder: folderOf(readme),
-    code,
+const guides = filesBelow(join(ROOT, 'docs'))
+  .filter((file) => file.endsWith('.md'))
+  .map((file) => ({
+    readme: `docs/${file}`,
+    blocks: examplesIn(readFileSync(join(ROOT, 'docs', file), 'utf8')),
+  }))
+const examples = [
+  ...shown.map(({ readme, blocks }) => ({
+    readme,
+    // Further down, a package's README may show fragments, which assert nothing; all others show whole programs only.
+    blocks: readme === 'README.md' ? blocks : blocks.filter((code, index) => index === 0 || isProgram(code)),
   })),
+  ...guides,
+].flatMap(({ readme, blocks }) =>
+  blocks.map((code, index) => ({ name: `${readme} #${index + 1}`, folder: folderOf(readme), code })),
 )
 const faults = checkTypes(examples)
 
@@ -55,6 +63,10 @@ describe.each(examples.map((example, index) => ({ ...example, index })))('$name'
     expect({ code, output: code === 0 ? '' : output }).toEqual({ code: 0, output: '' })
   })
 })
+
+function isProgram(code: string): boolean {
+  return code.includes("from 'node:assert/strict'")
+}
 
 describe('the check itself', () => {
   it('takes blocks of TypeScript only', () => {

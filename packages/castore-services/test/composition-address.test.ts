@@ -13,7 +13,7 @@ import {
   UnknownTypeError,
 } from '@neve/castore-services/composition'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { rejection } from './composition-fixture.js'
 import { temporaryFolder } from './embedded-fixture.js'
 
@@ -75,6 +75,21 @@ const BOTH: readonly (readonly [string, string])[] = [
   ['embedded:/a?x=1', "unknown key 'x'"],
   ['embedded:/a%00b', 'path has a NUL in it'],
   ['embedded:/a%ffb', 'path is not percent-encoded UTF-8'],
+  ['objectstore+memory:///', 'ok'],
+  ['objectstore+memory://', 'ok'],
+  ['objectstore+memory:', 'ok'],
+  [`objectstore+file://${folder}/foo/bar`, 'ok'],
+  ['objectstore+file://host/foo', 'expected no host'],
+  ['objectstore+https://localhost:8080/some-path', 'ok'],
+  ['objectstore+s3://bucket/path', 'ok'],
+  ['objectstore+gs://bucket/path', 'ok'],
+  ['objectstore+az://container/path?azure_storage_account_name=x', 'ok'],
+  ['objectstore+s3://', 'expected a bucket as the host'],
+  ['objectstore+s3://bucket#x', 'fragment may not be set'],
+  ['objectstore+s3://bucket?aws_region=a&aws_region=b', 'aws_region: is there twice'],
+  ['objectstore+s3://bucket/a//b', 'expected no empty component'],
+  ['objectstore+ftp://host', "unknown scheme 'objectstore+ftp:', expected one of objectstore+memory:"],
+  ['objectstore://x', 'Missing objectstore uri'],
   ['cache://', "required key 'near' is missing"],
   ['cache://?near=memory:', "required key 'far' is missing"],
   ['cache://?near=memory:&far=memory:', 'ok'],
@@ -87,10 +102,7 @@ const BOTH: readonly (readonly [string, string])[] = [
   ['mirror://?stores=memory:&stores=memory:', 'ok'],
   ['mirror://', "required key 'stores' is missing"],
   ['sled://host.example', 'host may not be set'],
-  [
-    'sled://',
-    'databases of the reference implementation cannot be opened, or memory: for a temporary store; write',
-  ],
+  ['sled://', 'cannot be opened; write embedded:/path/to/folder, or memory: for a temporary store'],
 ]
 
 describe.each(['blob', 'directory'] as const)(
@@ -142,6 +154,35 @@ describe('addresses of one kind', () => {
       expect(await rejection(blobServiceFromAddress(address))).toBeInstanceOf(ConfigError)
     },
   )
+
+  it('avg_chunk_size is for blobs', async () => {
+    const address = 'objectstore+memory:?avg_chunk_size='
+    expect(await outcome('blob', `${address}1024`)).toBe('ok')
+    expect(await outcome('blob', `${address}12`)).toContain('avg_chunk_size: ')
+    expect(await outcome('blob', `${address}many`)).toContain('avg_chunk_size: expected a whole number')
+    expect(await outcome('directory', `${address}1024`)).toContain('directories are not cut into chunks')
+  })
+
+  it.each<[string, string]>([
+    ['bigtable://instance-1?project_id=project-1&table_name=table-1&family_name=cf1', 'ok'],
+    [
+      'bigtable://instance-1?project_id=project-1&table_name=table-1&family_name=cf1&channel_size=10&timeout=10',
+      'ok',
+    ],
+    ['bigtable://instance-1', "required key 'project_id' is missing"],
+    ['bigtable://?project_id=project-1', 'instance name missing'],
+    ['bigtable://i?project_id=p&table_name=t&family_name=f&timeout=500ms', 'timeout: expected whole seconds'],
+    ['bigtable://i?project_id=p&table_name=t&family_name=f&tiemout=5', "unknown key 'tiemout'"],
+    ['bigtable://i?project_id=p&project_id=q', 'is there twice'],
+    ['bigtable://i/path', 'path may not be set'],
+  ])('03#30 %s: %s', async (address, expected) => {
+    vi.stubEnv('BIGTABLE_EMULATOR_HOST', '127.0.0.1:1')
+    try {
+      expect(await outcome('directory', address)).toContain(expected)
+    } finally {
+      vi.unstubAllEnvs()
+    }
+  })
 
   it.each<[string, boolean]>([
     ['sled://', true],

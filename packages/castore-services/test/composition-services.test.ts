@@ -1,7 +1,9 @@
 import { existsSync, readdirSync, readlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { Directory } from '@neve/castore-model'
+import { inspect } from 'node:util'
+import { B3Digest, Directory } from '@neve/castore-model'
 import { EmbeddedBlobService, engineOf } from '@neve/castore-services/blob/embedded'
+import { MemoryBlobService } from '@neve/castore-services/blob/memory'
 import {
   BLOB_SERVICE,
   blobServiceFromAddress,
@@ -12,6 +14,8 @@ import {
   parseComposition,
 } from '@neve/castore-services/composition'
 import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embedded'
+import { MemoryDirectoryService } from '@neve/castore-services/directory/memory'
+import { castoreServer } from '@neve/castore-services/grpc/server'
 import { EmbeddedStore } from '@neve/embedded-store'
 import { describe, expect, it } from 'vitest'
 import { rejection } from './composition-fixture.js'
@@ -91,6 +95,100 @@ describe('embedded', () => {
     await rejection(readonly.put(new Uint8Array([1])))
     await readonly.close?.()
     await writable.close?.()
+  })
+})
+
+describe('grpc', () => {
+  it('02#16 connects to a peer when it is built, if it is told to', async () => {
+    const socket = join(temporaryFolder(), 'socket')
+    await using composition = parseComposition(
+      `
+      [blobservices.default]
+      type = "cache"
+      near = "memory:"
+      far = "peer"
+
+      [blobservices.peer]
+      type = "grpc"
+      url = "grpc+unix:${socket}?wait-connect=1"
+      timeout = "10s"
+
+      [directoryservices.default]
+      type = "grpc"
+      url = { env = "PEER" }
+    `.replaceAll(/^ +/gm, ''),
+      { environment: { PEER: `grpc+unix:${socket}` } },
+    )
+    const early = await rejection(composition.build(BLOB_SERVICE, 'default'))
+    expect(early).toMatchObject({
+      code: 'failed',
+      path: ['blob:default', 'far', 'blob:peer'],
+      cause: { code: 'unavailable' },
+    })
+    // It connects with the first call.
+    const directories = await composition.build(DIRECTORY_SERVICE, 'default')
+
+    const blobs = new MemoryBlobService()
+    const server = castoreServer({ blobs, directories: new MemoryDirectoryService() })
+    await server.listen(socket)
+    try {
+      // W3: nobody has to start anew because the peer was late.
+      const cache = await composition.build(BLOB_SERVICE, 'default')
+      const digest = await blobs.put(CONTENT)
+      expect(await cache.has(B3Digest.of(new Uint8Array([9])))).toBe(false)
+      expect(new Uint8Array((await cache.get(digest))!)).toEqual(CONTENT)
+      const root = await directories.put(Directory.EMPTY)
+      expect(await directories.get(root)).toBeDefined()
+      await composition.close()
+      expect(await rejection(directories.get(root))).toMatchObject({ code: 'closed' })
+    } finally {
+      await server.close()
+    }
+  })
+
+  it('the address of a peer closes its channel', async () => {
+    const socket = join(temporaryFolder(), 'socket')
+    const server = castoreServer({ blobs: new MemoryBlobService() })
+    await server.listen(socket)
+    try {
+      const blobs = await blobServiceFromAddress(`grpc+unix:${socket}?wait-connect=1`)
+      const digest = await blobs.put(CONTENT)
+      await blobs.close?.()
+      expect(await rejection(blobs.has(digest))).toMatchObject({ code: 'closed' })
+    } finally {
+      await server.close()
+    }
+  })
+})
+
+describe('objectstore', () => {
+  it('keeps what another process may read, with chunks of the size that was asked for', async () => {
+    const folder = join(temporaryFolder(), 'objects')
+    const large = new Uint8Array(64 * 1024).map((_, index) => (index * 2654435761) >>> 13)
+    const writer = await blobServiceFromAddress(`objectstore+file://${folder}?avg_chunk_size=4096`)
+    const digest = await writer.put(large)
+    expect((await writer.chunks(digest))?.length).toBeGreaterThan(4)
+    await writer.close?.()
+    await using composition = compositionOf({
+      blobservices: {
+        default: { type: 'objectstore', object_store_url: `file://${folder}` },
+        empty: { type: 'objectstore', object_store_url: 'memory:', object_store_options: {} },
+      },
+      directoryservices: { default: { type: 'objectstore', object_store_url: `file://${folder}` } },
+    })
+    const blobs = await composition.build(BLOB_SERVICE, 'default')
+    expect(await blobs.get(digest)).toEqual(large)
+    expect(await (await composition.build(BLOB_SERVICE, 'empty')).has(digest)).toBe(false)
+    const directories = await composition.build(DIRECTORY_SERVICE, 'default')
+    const root = await directories.put(Directory.EMPTY)
+    expect(await directories.get(root)).toBeDefined()
+  })
+
+  it('an option that the store does not know is refused with its name, not its value', async () => {
+    const address = 'objectstore+s3://bucket?aws_secret_access_kye=hunter2canary'
+    const error = await rejection(blobServiceFromAddress(address))
+    expect((error as Error).message).toContain('aws_secret_access_kye')
+    expect(inspect(error, { depth: 10, showHidden: true })).not.toContain('hunter2')
   })
 })
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { CallOptions } from '../call-options.js'
 import { abortable } from '../concurrency/abortable.js'
+import { type CompositionInit, defaultDelay, type InstanceSummary } from './composition-init.js'
 import {
   CloseFailedError,
   CompositionError,
@@ -10,57 +11,12 @@ import {
   isTransient,
   RecursionError,
 } from './errors.js'
-import { closeInOrder, describeSteps, Instance, type InstanceState, type Step, waitPath } from './instance.js'
+import { closeInOrder, describeSteps, Instance, type Step, waitPath } from './instance.js'
 import type { Kind } from './kind.js'
 import { checkInstanceName, isInstanceName, parseReference } from './reference.js'
-import type { Registry } from './registry.js'
 import { resolveSecret } from './secret.js'
 import type { BuildContext, Builder } from './service-type.js'
 import { findProblems, type Problem, type ValidateOptions } from './validation.js'
-
-/** What happens when an instance cannot be built. */
-export interface RetryPolicy {
-  /**
-   * Whether a failure may pass by itself. Such a failure is not kept: the next one who asks has the instance built
-   * anew. All others stay until `reset`. Default: the cause is a CastoreError `unavailable`.
-   */
-  readonly isTransient?: ((error: CompositionError) => boolean) | undefined
-  /** How often to try, while somebody waits, until a transient failure is reported. Default: 1. */
-  readonly attempts?: number | undefined
-  /** How long to wait after an attempt, from 1, in milliseconds. Default: 100 ms, doubled each time, at most 5 s, less up to half. */
-  readonly delay?: ((attempt: number) => number) | undefined
-}
-
-export interface CompositionInit {
-  /** What addresses are read with. */
-  readonly registry: Registry
-  /** Default: see the fields. */
-  readonly retry?: RetryPolicy | undefined
-  /** Where `{ env = "NAME" }` is looked up. Default: `process.env`, at the time of building. */
-  readonly environment?: Readonly<Record<string, string | undefined>> | undefined
-  /** Told what went wrong without failing a call. It must not throw. Default: nobody. */
-  readonly onTrouble?: ((trouble: ServiceTrouble) => void) | undefined
-}
-
-/** Something went wrong with a service that another one could make up for: a cache whose near side fails. */
-export interface ServiceTrouble {
-  /** Name of the kind. */
-  readonly kind: string
-  /** Name of the instance that noticed. */
-  readonly instance: string
-  /** What it calls the service that failed: `near`, `store 2`. */
-  readonly store: string
-  readonly error: unknown
-}
-
-/** An instance, for lists. */
-export interface InstanceSummary {
-  readonly kind: string
-  readonly name: string
-  /** Name of the type; undefined where it was made by code that did not say. */
-  readonly type: string | undefined
-  readonly state: InstanceState
-}
 
 /**
  * Named instances of services, built when they are first asked for, once each, and closed together (spec 04 section 4).
@@ -377,9 +333,4 @@ export class Composition implements AsyncDisposable {
 /** Those that nobody else can name, at any depth. */
 function namelessBelow({ anonymous }: Instance): readonly Instance[] {
   return anonymous.flatMap((child) => [child, ...namelessBelow(child)])
-}
-
-function defaultDelay(attempt: number): number {
-  const full = Math.min(100 * 2 ** (attempt - 1), 5000)
-  return full * (0.5 + Math.random() / 2)
 }

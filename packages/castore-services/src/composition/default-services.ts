@@ -1,11 +1,13 @@
 import { BLOB_SERVICE, DIRECTORY_SERVICE } from './kind.js'
 import { Registry } from './registry.js'
+import { bigtableDirectories } from './types/bigtable.js'
 import { cacheBlobs, cacheDirectories } from './types/cache.js'
 import { combinedBlobs } from './types/combined.js'
 import { embeddedBlobs, embeddedDirectories } from './types/embedded.js'
 import { grpcBlobs, grpcDirectories } from './types/grpc.js'
 import { legacyDatabase } from './types/legacy.js'
 import { memoryBlobs, memoryDirectories } from './types/memory.js'
+import { objectStoreBlobs, objectStoreDirectories } from './types/object-store.js'
 import { mirrorBlobs, mirrorDirectories, priorityBlobs, priorityDirectories } from './types/several.js'
 import { readonlyBlobs, readonlyDirectories, verifyBlobs, verifyDirectories } from './types/wrappers.js'
 
@@ -17,6 +19,7 @@ import { readonlyBlobs, readonlyDirectories, verifyBlobs, verifyDirectories } fr
 export function addDefaultServices(registry: Registry): void {
   registry.register(BLOB_SERVICE, memoryBlobs)
   registry.register(BLOB_SERVICE, embeddedBlobs)
+  registry.register(BLOB_SERVICE, objectStoreBlobs)
   registry.register(BLOB_SERVICE, grpcBlobs)
   registry.register(BLOB_SERVICE, combinedBlobs)
   registry.register(BLOB_SERVICE, cacheBlobs)
@@ -28,7 +31,9 @@ export function addDefaultServices(registry: Registry): void {
 
   registry.register(DIRECTORY_SERVICE, memoryDirectories)
   registry.register(DIRECTORY_SERVICE, embeddedDirectories)
+  registry.register(DIRECTORY_SERVICE, objectStoreDirectories)
   registry.register(DIRECTORY_SERVICE, grpcDirectories)
+  registry.register(DIRECTORY_SERVICE, bigtableDirectories)
   registry.register(DIRECTORY_SERVICE, cacheDirectories)
   registry.register(DIRECTORY_SERVICE, mirrorDirectories)
   registry.register(DIRECTORY_SERVICE, priorityDirectories)

@@ -5,13 +5,13 @@ export {
   serviceFromAddress,
 } from './address.js'
 export { decodePath, type QueryValue, queryConfig, refuseParts, type UnusedPart } from './address-parts.js'
-export {
-  Composition,
-  type CompositionInit,
-  type InstanceSummary,
-  type RetryPolicy,
-  type ServiceTrouble,
-} from './composition.js'
+export { Composition } from './composition.js'
+export type {
+  CompositionInit,
+  InstanceSummary,
+  RetryPolicy,
+  ServiceTrouble,
+} from './composition-init.js'
 export { addDefaultServices, defaultRegistry } from './default-services.js'
 export { duration } from './duration.js'
 export {

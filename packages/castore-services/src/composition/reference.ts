@@ -16,7 +16,8 @@ export interface Reference<S = unknown> {
 }
 
 const NAME = /^[A-Za-z0-9._-]+$/
-const REFERENCE = /^(?:&?[A-Za-z0-9._-]+|[A-Za-z][A-Za-z0-9+.-]*:[^\s\p{Cc}]*)$/u
+// Without flags, so that it is good for JSON Schema.
+const REFERENCE = /^(?:&?[A-Za-z0-9._-]+|[A-Za-z][A-Za-z0-9+.-]*:\S*)$/
 const EXPECTED = 'expected the name of an instance, &name or an address'
 
 /** Schema of a reference: `name`, `&name` or an address such as `memory:`. */

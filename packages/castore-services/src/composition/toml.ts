@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { parse, TomlError } from 'smol-toml'
-import { Composition, type CompositionInit } from './composition.js'
+import { Composition } from './composition.js'
+import type { CompositionInit } from './composition-init.js'
 import { defaultRegistry } from './default-services.js'
 import { ConfigError } from './errors.js'
 import type { Registry } from './registry.js'

@@ -23,12 +23,12 @@ export function legacyDatabase(tag: 'sled' | 'redb'): ServiceType<never, z.infer
     build({ is_temporary: isTemporary, path }) {
       if (isTemporary && path !== undefined) throw refusal(tag, "'path' contradicts 'is_temporary = true'")
       if (!isTemporary && path === undefined) throw refusal(tag, "'is_temporary = false' needs 'path'")
-      const temporary = isTemporary ? ', or memory: for a temporary store' : ''
-      throw refusal(tag, `databases of the reference implementation cannot be opened${temporary}`)
+      const detail = 'databases of the reference implementation cannot be opened'
+      throw refusal(tag, detail, isTemporary ? ', or memory: for a temporary store' : '')
     },
   }
 }
 
-function refusal(tag: string, detail: string): CastoreError {
-  return new CastoreError('unsupported', `${tag}: ${detail}; write embedded:/path/to/folder`)
+function refusal(tag: string, detail: string, more = ''): CastoreError {
+  return new CastoreError('unsupported', `${tag}: ${detail}; write embedded:/path/to/folder${more}`)
 }
