@@ -82,6 +82,25 @@ describe('embedded', () => {
     await locked.close()
   })
 
+  it('an engine that is being closed is not in the way of the next one', async () => {
+    const path = join(temporaryFolder(), 'store')
+    const use = async (index: number): Promise<void> => {
+      const blobs = await blobServiceFromAddress(`embedded:${path}`)
+      const digest = await blobs.put(new Uint8Array([index]))
+      expect(await blobs.has(digest)).toBe(true)
+      await blobs.close?.()
+    }
+    for (let round = 0; round < 10; round += 1) {
+      await Promise.all(
+        Array.from({ length: 5 }, async (_, index) => {
+          await use(index)
+          await use(round)
+        }),
+      )
+    }
+    expect(openDescriptorsBelow(path)).toBe(0)
+  })
+
   it('read_only opens what is there, and refuses writes', async () => {
     const path = join(temporaryFolder(), 'store')
     expect(await rejection(blobServiceFromAddress(`embedded:${path}?read_only=true`))).toMatchObject({
