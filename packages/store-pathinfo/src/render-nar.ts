@@ -87,7 +87,7 @@ async function* renderFromService(
       output.content(whole)
       yield* output.take()
     } else {
-      await using reader = await blobs.open(step.node.digest, { signal })
+      await using reader = await blobs.open(step.node.digest, { signal, sizeHint: step.node.size })
       if (reader === undefined) throw absent(step.node, step.node.digest, '')
       if (reader.size !== step.node.size) throw wrongSize(step.node, reader.size)
       for await (const piece of blobStream(reader, { signal })) {
@@ -106,7 +106,7 @@ async function wholeFile(blobs: BlobService, file: FileNode, signal: AbortSignal
   if (isEmpty(file)) return new Uint8Array(0)
   let content: Uint8Array | undefined
   try {
-    content = await blobs.get(file.digest, { signal })
+    content = await blobs.get(file.digest, { signal, sizeHint: file.size })
   } catch (error) {
     if (error instanceof BlobTooLargeError) throw wrongSize(file, error.size)
     throw error

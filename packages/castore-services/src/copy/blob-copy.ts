@@ -100,7 +100,7 @@ export class BlobCopy {
 
   async #small(file: FileNode, options: CallOptions): Promise<void> {
     const { digest } = file
-    const content = await this.#from.get(digest, options)
+    const content = await this.#from.get(digest, { ...options, sizeHint: file.size })
     if (content === undefined) throw absent(file)
     expectSize(file, BigInt(content.length))
     this.readBytes += content.length
@@ -136,7 +136,7 @@ export class BlobCopy {
   }
 
   async *#whole(file: FileNode, options: CallOptions): AsyncGenerator<Uint8Array, void, undefined> {
-    await using reader = await this.#from.open(file.digest, options)
+    await using reader = await this.#from.open(file.digest, { ...options, sizeHint: file.size })
     if (reader === undefined) throw absent(file)
     expectSize(file, reader.size)
     for await (const piece of blobStream(reader, options)) {
@@ -167,7 +167,7 @@ export class BlobCopy {
         `chunk ${digest} of ${file.digest} has ${size} bytes`,
       )
     }
-    const sized = { ...options, maxSize: Number(size) }
+    const sized = { ...options, maxSize: Number(size), sizeHint: size }
     const present = await this.#presentChunk(digest, size, options)
     if (present !== undefined) return present
     const content = await this.#from.get(digest, sized)

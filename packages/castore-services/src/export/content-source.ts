@@ -68,7 +68,7 @@ class ServiceSource implements ContentSource {
   async whole(file: FileNode, options: CallOptions): Promise<Uint8Array | undefined> {
     if (isEmpty(file)) return NOTHING
     if (file.size > DEFAULT_GET_MAX_SIZE) return undefined
-    return this.#blobs.get(file.digest, options)
+    return this.#blobs.get(file.digest, { ...options, sizeHint: file.size })
   }
 
   pieces(file: FileNode, options: CallOptions): Promise<AsyncIterable<Uint8Array> | undefined> {
@@ -154,7 +154,7 @@ async function openPieces(
   file: FileNode,
   options: CallOptions,
 ): Promise<AsyncIterable<Uint8Array> | undefined> {
-  const reader = await blobs.open(file.digest, options)
+  const reader = await blobs.open(file.digest, { ...options, sizeHint: file.size })
   if (reader === undefined) return undefined
   return (async function* () {
     try {
