@@ -22,6 +22,7 @@ type Found = { readonly directory: Directory | undefined } | { readonly error: u
 
 /** Directories as cells of a Bigtable table, one a row (spec 03 section 9.2). See `openBigtableDirectoryService`. */
 export class BigtableDirectoryService implements DirectoryService {
+  readonly putsSingly = true
   readonly #client: BigtableClient
   readonly #family: string
   readonly #familyPattern: string
