@@ -65,9 +65,7 @@ function requireProgram(context: TestContext, program: string): void {
   try {
     run(program, '--version')
   } catch {
-    // bsdtar is one more opinion; GNU tar and Python are what has to be there.
-    if (process.env['NEVE_TEST_REQUIRE'] === 'all' && program !== 'bsdtar')
-      throw new Error(`${program} is missing`)
+    if (process.env['NEVE_TEST_REQUIRE'] === 'all') throw new Error(`${program} is missing`)
     context.skip(`${program} is not installed`)
   }
 }

@@ -5,12 +5,14 @@ import { systemReason } from '../messages.js'
 import { OutputClosedError, OutputError } from './errors.js'
 
 const BUFFER_SIZE = 1024 * 1024
+/** From here on a piece is written as it is: copying it would take longer than another call, in bytes. */
+const LARGE_PIECE = 64 * 1024
 /** How long to wait for a pipe that somebody else made non-blocking, in ms. */
 const RETRY = 5
 
 /**
  * Writes to a descriptor through two buffers: while one is being written by another thread, the next is filled. So a
- * slow reader does not stop the event loop, and a fast one gets large pieces.
+ * slow reader does not stop the event loop, and a fast one gets large pieces. Large pieces are written without a copy.
  */
 export class FdOutput implements Output {
   readonly isTerminal: boolean
@@ -37,6 +39,12 @@ export class FdOutput implements Output {
 
   async write(data: Uint8Array | string): Promise<void> {
     const bytes = typeof data === 'string' ? Buffer.from(data) : data
+    if (bytes.length >= LARGE_PIECE) {
+      await this.flush()
+      this.#write(bytes, bytes.length)
+      await this.#settled()
+      return
+    }
     for (let done = 0; done < bytes.length; ) {
       this.#buffer ??= this.#spare ?? Buffer.allocUnsafeSlow(BUFFER_SIZE)
       if (this.#buffer === this.#spare) this.#spare = undefined
@@ -60,14 +68,15 @@ export class FdOutput implements Output {
     const length = this.#length
     this.#buffer = undefined
     this.#length = 0
-    this.#writing = this.#writeAll(buffer, length).then(
-      () => {
-        this.#spare = buffer
-      },
-      (error: unknown) => {
-        this.#failure = error
-      },
-    )
+    this.#write(buffer, length, () => {
+      this.#spare = buffer
+    })
+  }
+
+  #write(bytes: Uint8Array, length: number, done: () => void = () => {}): void {
+    this.#writing = this.#writeAll(bytes, length).then(done, (error: unknown) => {
+      this.#failure = error
+    })
   }
 
   async #settled(): Promise<void> {
@@ -76,7 +85,7 @@ export class FdOutput implements Output {
     if (this.#failure !== undefined) throw this.#failure
   }
 
-  async #writeAll(buffer: Buffer, length: number): Promise<void> {
+  async #writeAll(buffer: Uint8Array, length: number): Promise<void> {
     for (let done = 0; done < length; ) {
       this.#signal?.throwIfAborted()
       const written = await this.#writeSome(buffer, done, length - done)
@@ -86,7 +95,7 @@ export class FdOutput implements Output {
   }
 
   /** @returns undefined when the descriptor takes nothing now */
-  #writeSome(buffer: Buffer, offset: number, length: number): Promise<number | undefined> {
+  #writeSome(buffer: Uint8Array, offset: number, length: number): Promise<number | undefined> {
     return new Promise((resolve, reject) => {
       write(this.#fd, buffer, offset, length, null, (error, written) => {
         if (error === null) resolve(written)
