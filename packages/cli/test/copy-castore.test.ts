@@ -1,8 +1,9 @@
 import { readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { describe, expect, test } from 'vitest'
+import { describe, expect, onTestFinished, test } from 'vitest'
+import { S3_SECRET, VERSITYGW } from '../../castore-services/test/servers/versitygw.js'
 import { at, startSocketDaemon, whenGrown } from './servers.js'
-import { neve, noise, ONE_LINE, sampleTree, temporaryFolder } from './support.js'
+import { neve, noise, ONE_LINE, requireReal, sampleTree, temporaryFolder } from './support.js'
 
 /** A tree in an embedded store of its own. */
 async function sampleStore(): Promise<{ store: string; digest: string; nar: Buffer; tree: string }> {
@@ -84,6 +85,29 @@ object_store_url = "file://${folder}/composed"
     const { lines } = await neve(['import', tree, ...through, ...infos])
     expect((await neve(['nar', lines[0]!, ...through, ...infos])).stdout.equals(nar)).toBe(true)
     expect(readdirSync(join(folder, 'bucket')).sort()).toEqual(expect.arrayContaining(['blobs', 'dirs']))
+  })
+
+  test('a bucket that one process writes is read by another, and no secret is told', async (context) => {
+    requireReal(context, VERSITYGW.missing)
+    const server = await VERSITYGW.start()
+    onTestFinished(() => server.process.stop())
+    const { nar, tree, digest, store } = await sampleStore()
+    const bucket = (key: string): string => {
+      const options = new URLSearchParams({ ...server.options, aws_secret_access_key: key })
+      return `objectstore+${server.url('prefix')}?${options}`
+    }
+    const infos = ['--path-info-service-addr', join(temporaryFolder(), 'infos')]
+    const through = at(bucket(S3_SECRET))
+    const { code, lines, stderr } = await neve(['import', tree, ...through, ...infos])
+    expect([code, stderr]).toEqual([0, ''])
+    expect((await neve(['nar', lines[0]!, ...through, ...infos])).stdout.equals(nar)).toBe(true)
+    const copied = await neve(['copy-castore', '--json', store, bucket(S3_SECRET), digest])
+    expect(JSON.parse(copied.stdout.toString())).toMatchObject({ directories: 0, blobs: 0 })
+
+    const wrong = await neve(['ls', digest, ...at(bucket('s3cr3t-but-wrong'))])
+    expect(wrong.code).toBe(1)
+    expect(wrong.stderr).toMatch(ONE_LINE)
+    expect(wrong.stderr).not.toContain('s3cr3t-but-wrong')
   })
 
   test('several digests: each on its own, in order; a blob too', async () => {
