@@ -1,17 +1,7 @@
-import { ObjectStoreBlobService } from '@neve/castore-services/blob/object-store'
-import { blobServiceContract } from '@neve/castore-services/contract'
-import { MemoryObjectStore } from '@neve/castore-services/object-store'
-import { damageBlob } from './object-store-fixture.js'
+import { join } from 'node:path'
+import { FileObjectStore, MemoryObjectStore } from '@neve/castore-services/object-store'
+import { temporaryFolder } from './embedded-fixture.js'
+import { blobsOver } from './object-store-services.js'
 
-const stores = new WeakMap<ObjectStoreBlobService, MemoryObjectStore>()
-blobServiceContract('object store in memory', {
-  create: () => {
-    const store = new MemoryObjectStore()
-    const service = new ObjectStoreBlobService({ store })
-    stores.set(service, store)
-    return service
-  },
-  chunkSize: 524288,
-  capabilities: { defaultChunks: true },
-  damage: (service, digest) => damageBlob(stores.get(service)!, digest),
-})
+blobsOver('in memory', () => new MemoryObjectStore())
+blobsOver('in files', () => new FileObjectStore({ root: join(temporaryFolder(), 'store') }))
