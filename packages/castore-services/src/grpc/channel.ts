@@ -57,25 +57,28 @@ export interface CancelableCall {
 }
 
 /**
- * A connection to a gRPC server that any number of clients and calls share. It connects with the first call, and again
- * by itself when the connection breaks.
+ * The connections to a gRPC server that any number of clients and calls share: one, and one more for uploads once there
+ * are any. They are made with the first call, and again by themselves when they break.
  */
 export class GrpcChannel implements AsyncDisposable {
   /** The URL without its options, for messages. */
   readonly name: string
   /** The longest that a call may go without a sign of life, in milliseconds; 0: no limit. */
   readonly timeout: number
+  readonly #connect: () => Channel
   readonly #channel: Channel
+  #uploads: Channel | undefined
   readonly #clients = new Map<ServiceDefinition, unknown>()
   readonly #generations = new Map<string, Generation>()
   readonly #running = new Set<CancelableCall>()
   #closed = false
 
   /** @internal use {@link openGrpcChannel} */
-  constructor(name: string, timeout: number, channel: Channel) {
+  constructor(name: string, timeout: number, connect: () => Channel) {
     this.name = name
     this.timeout = timeout
-    this.#channel = channel
+    this.#connect = connect
+    this.#channel = connect()
   }
 
   /** Whether {@link close} was called. */
@@ -92,10 +95,20 @@ export class GrpcChannel implements AsyncDisposable {
     if (this.#closed) throw this.closedError()
     let client = this.#clients.get(definition) as Client<S> | undefined
     if (client === undefined) {
-      client = createClient(definition, this.#channel)
+      client = this.#createClient(definition)
       this.#clients.set(definition, client)
     }
     return client
+  }
+
+  // Uploads have a connection of their own. Node's HTTP/2 does not read while a write of its own waits: two ends that
+  // both send much over one connection would wait for each other for ever.
+  #createClient<S extends ServiceDefinition>(definition: S): Client<S> {
+    const client = createClient(definition, this.#channel)
+    const uploads = Object.entries(definition).filter(([, method]) => method.requestStream)
+    if (uploads.length === 0) return client
+    this.#uploads ??= this.#connect()
+    return { ...client, ...createClient(Object.fromEntries(uploads), this.#uploads) }
   }
 
   /** The generation under whose name the server was seen to offer a service; undefined while that is not known. */
@@ -148,6 +161,7 @@ export class GrpcChannel implements AsyncDisposable {
     // Else they would run on: the library only takes no new ones.
     for (const call of this.#running) call.cancel()
     this.#channel.close()
+    this.#uploads?.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -206,7 +220,7 @@ export async function openGrpcChannel(url: string, options: GrpcChannelOptions =
   const channel = new GrpcChannel(
     name,
     timeout,
-    new CancellingChannel(target, credentials, grpcOptions(address, options)),
+    () => new CancellingChannel(target, credentials, grpcOptions(address, options)),
   )
   if (options.waitConnect ?? address.options.waitConnect ?? false) {
     try {
