@@ -40,11 +40,11 @@ const READ_AHEAD = 8
 const COUNT_LIMIT = 64 * 1024 * 1024
 
 /**
- * The blobs of a gRPC server (spec 02 section 14), Tvix's, Snix' or ours. Nothing that it says is believed: contents
+ * The blobs of a gRPC server that offers `BlobService` (spec 02 section 14), Tvix's, Snix' or ours. Nothing that it says is believed: contents
  * are hashed before anybody sees them. A blob of which the server tells the chunks is read by the chunk; any other one
  * is taken in whole, in memory or, when large, in a temporary file.
  */
-export class GrpcBlobService implements BlobService {
+export class UnsplitBlobService implements BlobService {
   readonly #channel: GrpcChannel
   readonly #caller: GrpcCaller<BlobMethods>
 

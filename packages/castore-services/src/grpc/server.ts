@@ -13,7 +13,6 @@ export {
   type GrpcServerTls,
   type Listener,
   type ListenOptions,
-  registerService,
 } from './server/castore-server.js'
 export { requestedDigest } from './server/digest.js'
 export {
@@ -22,6 +21,7 @@ export {
 } from './server/directory-service.js'
 export { clearStaleSocket, type ListenAddress, parseListenAddress } from './server/listen-address.js'
 export { messagesOf } from './server/messages.js'
+export { registerService } from './server/register-service.js'
 export {
   addSplitServices,
   blobStoreImplementation,

@@ -66,5 +66,8 @@ function codeOf(status: Status, details: string): CastoreErrorCode {
 /** Whether a call that had not begun to answer may be made again: nobody was there, or the connection broke. */
 export function isTransient(error: unknown): boolean {
   if (!(error instanceof GrpcStatusError)) return false
-  return error.code === 'unavailable' && (error.status === Status.UNAVAILABLE || BROKEN.test(error.details))
+  if (error.code !== 'unavailable') return false
+  // Who called did not cancel, or it would be told so: a server that is brought down resets its calls like this.
+  const gone = error.status === Status.UNAVAILABLE || error.status === Status.CANCELLED
+  return gone || BROKEN.test(error.details)
 }

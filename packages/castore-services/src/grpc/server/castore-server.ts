@@ -1,16 +1,17 @@
 import { chmod } from 'node:fs/promises'
 import { ServerCredentials } from '@grpc/grpc-js'
-import { type ChannelOptions, createServer, type Server, type ServiceDefinition } from 'nice-grpc'
+import { type ChannelOptions, createServer, type Server } from 'nice-grpc'
 import type { BlobService } from '../../blob-service.js'
 import type { DirectoryService } from '../../directory-service.js'
 import { CastoreError } from '../../errors.js'
 import { BLOB_GRPC_SERVICE, DIRECTORY_GRPC_SERVICE } from '../castore-definitions.js'
 import { DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_WINDOW } from '../channel.js'
-import type { GrpcServiceDefinition } from '../service-definition.js'
 import { blobServiceImplementation } from './blob-service.js'
 import { directoryServiceImplementation } from './directory-service.js'
 import { flowControl } from './flow-control.js'
 import { clearStaleSocket, type ListenAddress, parseListenAddress } from './listen-address.js'
+import { registerService } from './register-service.js'
+import { addSplitServices, type SplitServices } from './split-services.js'
 import type { OnServerError } from './status.js'
 
 /** What a server shows, and whom it lets in. Everything is PEM. */
@@ -40,6 +41,13 @@ export interface GrpcServerLimits {
 export interface CastoreServerInit {
   /** Served as BlobService. Default: that service is not there. */
   readonly blobs?: BlobService | undefined
+  /**
+   * Served as ChunkStoreService and BlobStoreService (spec 10): the halves of a blob service, or false for neither.
+   * Default: the halves of `blobs`, when there is that.
+   */
+  readonly split?: SplitServices | false | undefined
+  /** Whether a chunk list is taken only when its chunks make up the blob. Default: when they are all stored. */
+  readonly verifyPut?: boolean | undefined
   /** Served as DirectoryService. Default: that service is not there. */
   readonly directories?: DirectoryService | undefined
   /** Default: plain text. */
@@ -91,15 +99,6 @@ const DEFAULT_MAX_CONCURRENT_CALLS = 1024
 /** How often to ask a client that is silent whether it is still there: its uploads hold memory. */
 const KEEP_ALIVE_INTERVAL = 120_000
 
-/** Registers a service under the name of each of its generations. */
-export function registerService<D extends ServiceDefinition>(
-  server: Server,
-  service: GrpcServiceDefinition<D>,
-  implementation: Parameters<typeof server.add<D>>[1],
-): void {
-  for (const definition of service.generations.values()) server.add(definition, implementation)
-}
-
 /** Serves blobs and directories over gRPC, to clients of both generations (spec 02 section 10, spec 03 section 9.4). */
 export function castoreServer(init: CastoreServerInit): CastoreServer {
   const listeners = new Set<Listener>()
@@ -131,7 +130,8 @@ export function castoreServer(init: CastoreServerInit): CastoreServer {
   }
 }
 
-function makeServer({ blobs, directories, limits = {}, extend, onError }: CastoreServerInit): Server {
+function makeServer(init: CastoreServerInit): Server {
+  const { blobs, split = blobs, verifyPut, directories, limits = {}, extend, onError } = init
   const options: ChannelOptions = {
     'grpc.max_receive_message_length': limits.maxMessageSize ?? DEFAULT_MAX_MESSAGE_SIZE,
     'grpc.max_send_message_length': -1,
@@ -151,6 +151,7 @@ function makeServer({ blobs, directories, limits = {}, extend, onError }: Castor
       directoryServiceImplementation(directories, { ...limits, onError }),
     )
   }
+  if (split) addSplitServices(server, split, { verifyPut, onError })
   extend?.(server)
   return server
 }

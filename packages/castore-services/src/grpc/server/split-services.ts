@@ -16,8 +16,8 @@ import {
 } from '../split-definitions.js'
 import { concatenated } from '../spooled-blob.js'
 import { expectWhole, type ServiceImplementationOptions } from './blob-service.js'
-import { registerService } from './castore-server.js'
 import { requestedDigest } from './digest.js'
+import { registerService } from './register-service.js'
 import { serverError, statusOf } from './status.js'
 
 /** The two halves of a blob service (spec 10). */
