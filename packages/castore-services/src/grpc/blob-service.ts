@@ -26,6 +26,7 @@ import type { GrpcChannel } from './channel.js'
 import { expectStored } from './expect-stored.js'
 import { concatenated, expectDigest, spool } from './spooled-blob.js'
 import { GrpcStatusError } from './status-error.js'
+import { withData } from './with-data.js'
 
 const NOTHING = new Uint8Array(0)
 /** A blob without a chunk list that is larger is read by way of a file. */
@@ -39,6 +40,17 @@ const READ_AHEAD = 8
 /** How far to go on counting a blob that is too large for `get`, in bytes. */
 const COUNT_LIMIT = 64 * 1024 * 1024
 
+/** Options of a client of blobs. */
+export interface GrpcBlobServiceOptions {
+  /**
+   * The largest blob to take whole, in bytes, of which the server does not tell the chunks: it goes to a temporary file,
+   * and how long it is shows only in the end. Default: 64 GiB.
+   */
+  readonly maxWholeSize?: number | undefined
+}
+
+const DEFAULT_MAX_WHOLE_SIZE = 64 * 1024 ** 3
+
 /**
  * The blobs of a gRPC server that offers `BlobService` (spec 02 section 14), Tvix's, Snix' or ours. Nothing that it says is believed: contents
  * are hashed before anybody sees them. A blob of which the server tells the chunks is read by the chunk; any other one
@@ -48,9 +60,12 @@ export class UnsplitBlobService implements BlobService {
   readonly #channel: GrpcChannel
   readonly #caller: GrpcCaller<BlobMethods>
 
+  readonly #maxWholeSize: number
+
   /** @param channel stays the caller's: closing the service does not close it */
-  constructor(channel: GrpcChannel) {
+  constructor(channel: GrpcChannel, options: GrpcBlobServiceOptions = {}) {
     this.#channel = channel
+    this.#maxWholeSize = options.maxWholeSize ?? DEFAULT_MAX_WHOLE_SIZE
     this.#caller = new GrpcCaller(channel, BLOB_GRPC_SERVICE)
   }
 
@@ -152,7 +167,12 @@ export class UnsplitBlobService implements BlobService {
   async *#read(digest: B3Digest, options: CallOptions): AsyncGenerator<Uint8Array, void, undefined> {
     const request = { digest: digest.bytes }
     try {
-      yield* this.#caller.stream('Read', (client, callOptions) => client.Read(request, callOptions), options)
+      const pieces = this.#caller.stream(
+        'Read',
+        (client, callOptions) => client.Read(request, callOptions),
+        options,
+      )
+      yield* withData(pieces, `${this.#channel.name}: blob ${digest}`)
     } catch (error) {
       throw this.#explain(error, digest)
     }
@@ -196,7 +216,12 @@ export class UnsplitBlobService implements BlobService {
   }
 
   async #openWhole(digest: B3Digest, options: CallOptions): Promise<BlobReader | undefined> {
-    const init = { digest, backend: this.#channel.name, threshold: SPOOL_THRESHOLD }
+    const init = {
+      digest,
+      backend: this.#channel.name,
+      threshold: SPOOL_THRESHOLD,
+      limit: this.#maxWholeSize,
+    }
     try {
       return await spool(this.#read(digest, options), init)
     } catch (error) {

@@ -12,7 +12,7 @@ import type {
 import type { CallOptions } from '../call-options.js'
 import { splitBlobService } from '../split/split-blob-service.js'
 import { GrpcBlobListStore } from './blob-list-store.js'
-import { UnsplitBlobService } from './blob-service.js'
+import { type GrpcBlobServiceOptions, UnsplitBlobService } from './blob-service.js'
 import type { GrpcChannel } from './channel.js'
 import { GrpcChunkStore } from './chunk-store.js'
 import { GrpcStatusError } from './status-error.js'
@@ -34,8 +34,8 @@ export class GrpcBlobService implements BlobService {
   #settled = false
 
   /** @param channel stays the caller's: closing the service does not close it */
-  constructor(channel: GrpcChannel) {
-    this.#unsplit = new UnsplitBlobService(channel)
+  constructor(channel: GrpcChannel, options?: GrpcBlobServiceOptions) {
+    this.#unsplit = new UnsplitBlobService(channel, options)
     this.#split = splitBlobService({
       chunks: new GrpcChunkStore(channel),
       lists: new GrpcBlobListStore(channel),

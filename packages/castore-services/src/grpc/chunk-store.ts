@@ -2,7 +2,7 @@ import { B3Digest } from '@neve/castore-model'
 import { Status } from 'nice-grpc'
 import type { CallOptions } from '../call-options.js'
 import { type ChunkStore, DEFAULT_MAX_CHUNK_SIZE, type GetChunkOptions } from '../chunk-store.js'
-import { BlobTooLargeError, CastoreError, DataLossError } from '../errors.js'
+import { BlobTooLargeError, DataLossError } from '../errors.js'
 import { blobMessages } from './blob-messages.js'
 import { GrpcCaller } from './call.js'
 import type { GrpcChannel } from './channel.js'
@@ -10,10 +10,9 @@ import { expectStored } from './expect-stored.js'
 import { CHUNK_STORE_GRPC_SERVICE, type ChunkStoreMethods } from './split-definitions.js'
 import { concatenated } from './spooled-blob.js'
 import { GrpcStatusError } from './status-error.js'
+import { withData } from './with-data.js'
 
 const NOTHING = new Uint8Array(0)
-/** How many messages without data to bear with: each is a sign of life, and none brings the end nearer. */
-const MAX_EMPTY_MESSAGES = 1000
 
 /** The chunks of a gRPC server that offers them (spec 10), Snix' or ours. What it sends is hashed before anybody sees it. */
 export class GrpcChunkStore implements ChunkStore {
@@ -67,20 +66,16 @@ export class GrpcChunkStore implements ChunkStore {
     const request = { digest: digest.bytes }
     const pieces: Uint8Array[] = []
     let length = 0
-    let empty = 0
     try {
       const stream = this.#caller.stream(
         'GetChunk',
         (client, call) => client.GetChunk(request, call),
         options,
       )
-      for await (const piece of stream) {
+      for await (const piece of withData(stream, `${this.#name}: chunk ${digest}`)) {
         length += piece.length
         if (length > maxSize) throw new BlobTooLargeError(digest, BigInt(length), maxSize)
-        if (piece.length > 0) pieces.push(piece)
-        else if (++empty > MAX_EMPTY_MESSAGES) {
-          throw new CastoreError('storage', `${this.#name}: chunk ${digest} comes in messages without data`)
-        }
+        pieces.push(piece)
       }
     } catch (error) {
       if (pieces.length === 0 && isStatus(error, Status.NOT_FOUND)) return undefined

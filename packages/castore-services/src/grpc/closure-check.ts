@@ -79,6 +79,11 @@ export class RootToLeavesCheck {
     this.#claims.set(root.key, [])
   }
 
+  /** How many directories were taken. */
+  get size(): number {
+    return this.#seen.size
+  }
+
   /** Whether a directory is expected, known, or neither: ask before its bytes are decoded. */
   expects(digest: B3Digest): 'yes' | 'repeated' | 'no' {
     if (this.#claims.has(digest.key)) return 'yes'

@@ -12,6 +12,10 @@ import { expectStored } from './expect-stored.js'
 import { explainUpload } from './size-refusal.js'
 import { GrpcStatusError } from './status-error.js'
 
+/** How many directories in a row that are known already to bear with; and how often all that are known. */
+const MAX_REPEATED = 10_000
+const MAX_REPEATED_EACH = 1000
+
 /**
  * The directories of a gRPC server (spec 03 section 9.3), Tvix's, Snix' or ours. Nothing that it says is believed: the
  * bytes are hashed before they are decoded, closures are checked as they come. A server takes whole closures only: a
@@ -58,12 +62,19 @@ export class GrpcDirectoryService implements DirectoryService {
   async *getRecursive(root: B3Digest, options: CallOptions = {}): AsyncGenerator<Directory, void, undefined> {
     const check = new RootToLeavesCheck(root)
     let begun = false
+    let repeated = 0
     try {
       for await (const bytes of this.#get(root, true, options)) {
         const digest = B3Digest.of(bytes)
         const expected = check.expects(digest)
         // Servers may send a directory as often as it is referenced.
-        if (expected === 'repeated') continue
+        if (expected === 'repeated') {
+          if (++repeated > MAX_REPEATED + MAX_REPEATED_EACH * check.size) {
+            throw this.#loss(root, `received nothing but known directories, ${repeated} in a row`)
+          }
+          continue
+        }
+        repeated = 0
         if (expected === 'no') throw this.#loss(root, `received unexpected directory ${digest}`)
         const directory = this.#decode(bytes, digest)
         check.add(directory)

@@ -1,5 +1,6 @@
 export { type GrpcAddress, type GrpcAddressOptions, parseGrpcUrl } from './address.js'
 export { GrpcBlobListStore } from './blob-list-store.js'
+export type { GrpcBlobServiceOptions } from './blob-service.js'
 export { GrpcBlobService } from './blobs.js'
 export { GrpcCaller } from './call.js'
 export type { GuardedCallOptions } from './call-guard.js'

@@ -7,7 +7,7 @@ import { MemoryBlobReader } from '../blob/memory-reader.js'
 import { readableLength } from '../blob/read-range.js'
 import type { BlobReader } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
-import { CastoreError, DataLossError } from '../errors.js'
+import { BlobTooLargeError, CastoreError, DataLossError } from '../errors.js'
 
 /** What {@link spool} needs to know. */
 export interface SpoolInit {
@@ -16,6 +16,8 @@ export interface SpoolInit {
   readonly backend: string
   /** The most bytes to hold in memory; more go to a file. */
   readonly threshold: number
+  /** The most bytes to take at all. */
+  readonly limit: number
 }
 
 /**
@@ -23,18 +25,21 @@ export interface SpoolInit {
  * threshold, from a file in the folder for temporary files that nobody else can open.
  *
  * @param source its pieces may be views of larger buffers
- * @throws DataLossError when the bytes are not those of the digest; CastoreError `storage` when the file cannot be written
+ * @throws BlobTooLargeError; DataLossError when the bytes are not those of the digest; CastoreError `storage` when the file cannot be written
  */
 export async function spool(
   source: AsyncIterable<Uint8Array>,
-  { digest, backend, threshold }: SpoolInit,
+  { digest, backend, threshold, limit }: SpoolInit,
 ): Promise<BlobReader> {
   const hasher = blake3.hasher()
   const pieces: Uint8Array[] = []
   let held = 0
+  let total = 0
   let file: SpoolFile | undefined
   try {
     for await (const piece of source) {
+      total += piece.length
+      if (total > limit) throw new BlobTooLargeError(digest, BigInt(total), limit)
       hasher.update(piece)
       pieces.push(piece)
       held += piece.length
