@@ -5,8 +5,8 @@ type Call = ReturnType<Channel['createCall']>
 /** The beginning of a field of four thousand million bytes, and no more: no message of any type. */
 const NO_MESSAGE = Buffer.from([0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f])
 
-/** How long to wait for {@link NO_MESSAGE} to be sent, in milliseconds. One that waits for the server does no harm. */
-const SENDING = 20
+/** How long to wait until {@link NO_MESSAGE} was sent, in milliseconds: longer only where nothing can be sent at all. */
+const SENDING = 250
 
 /**
  * A channel whose calls can be cancelled for sure. Node.js ends a request before it resets it: whoever cancels an
@@ -17,20 +17,23 @@ const SENDING = 20
 export class CancellingChannel extends Channel {
   override createCall(...args: Parameters<Channel['createCall']>): Call {
     const call = super.createCall(...args)
-    let uploading = true
+    let state: 'uploading' | 'ended' | 'cancelled' = 'uploading'
     const halfClose = call.halfClose.bind(call)
     call.halfClose = () => {
-      uploading = false
+      // What feeds an upload ends too when it is cancelled.
+      if (state === 'cancelled') return
+      state = 'ended'
       halfClose()
     }
     const cancel = call.cancelWithStatus.bind(call)
     call.cancelWithStatus = (status, details) => {
-      if (!uploading) {
+      if (state === 'cancelled') return
+      if (state === 'ended') {
         // A request that is reset in the moment in which it was made may stay behind until the connection is used again.
         setImmediate(cancel, status, details)
         return
       }
-      uploading = false
+      state = 'cancelled'
       const timer = setTimeout(cancel, SENDING, status, details)
       const callback = (): void => {
         clearTimeout(timer)

@@ -243,8 +243,11 @@ function grpcOptions({ local }: GrpcAddress, options: GrpcChannelOptions): Chann
     'grpc.min_reconnect_backoff_ms': options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT,
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 5_000,
-    // Its retries keep a copy of every message. Ours know which calls may be repeated.
+    // Its retries keep a copy of every message, and say of one that was copied that it was sent: a writer would never
+    // be held back. Ours know which calls may be repeated.
     'grpc.enable_retries': 0,
+    'grpc.per_rpc_retry_buffer_size': 0,
+    'grpc.retry_buffer_size': 0,
     'grpc.enable_channelz': 0,
     'grpc.use_local_subchannel_pool': 1,
     'grpc.service_config_disable_resolution': 1,
