@@ -111,6 +111,19 @@ it('asks for the chunk first, and for the list only when there is none', async (
   expect(store.calls.map(({ key }) => key.slice(0, key.indexOf('/')))).toEqual(['chunks', 'blobs', 'chunk'])
 })
 
+it('10#5 asks for the list first when the blob is expected to be large', async () => {
+  const { store, blobs } = watched()
+  await blobs.put(LARGE.content)
+  const asked = async (sizeHint: bigint | undefined) => {
+    const reader = new ObjectStoreBlobService({ store })
+    store.calls.length = 0
+    await (await reader.open(LARGE.digest, { sizeHint }))?.close()
+    return store.calls.map(({ key }) => key.slice(0, key.indexOf('/')))
+  }
+  expect(await asked(undefined)).toEqual(['chunks', 'blobs'])
+  expect(await asked(BigInt(LARGE.content.length))).toEqual(['blobs'])
+})
+
 it('expands no chunk beyond what it may have', async () => {
   const { store, blobs } = watched({ maxChunkSize: 1_000_000 })
   const zeros = new Uint8Array(1_000_001)

@@ -1,6 +1,13 @@
 import { B3Digest } from '@neve/castore-model'
 import { type ChunkSizes, chunkSizes } from '@neve/fastcdc'
-import type { BlobReader, BlobService, BlobWriter, ChunkMeta, GetBlobOptions } from '../blob-service.js'
+import type {
+  BlobReader,
+  BlobService,
+  BlobWriter,
+  ChunkMeta,
+  GetBlobOptions,
+  OpenBlobOptions,
+} from '../blob-service.js'
 import { DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
 import { SlotAllowance } from '../concurrency/slot-threads.js'
@@ -89,9 +96,9 @@ export class ObjectStoreBlobService implements BlobService, FramedBlobs {
     return (await this.#lists.has(digest, { signal })) || (await this.#objects.has(digest, { signal }))
   }
 
-  async open(digest: B3Digest, { signal }: CallOptions = {}): Promise<BlobReader | undefined> {
-    this.#begin(signal)
-    const found = await this.#find(digest, { signal })
+  async open(digest: B3Digest, options: OpenBlobOptions = {}): Promise<BlobReader | undefined> {
+    this.#begin(options.signal)
+    const found = await this.#find(digest, options)
     if (found === undefined) return undefined
     return found instanceof Uint8Array ? new MemoryBlobReader(found) : this.#chunkedReader(digest, found)
   }
@@ -120,7 +127,7 @@ export class ObjectStoreBlobService implements BlobService, FramedBlobs {
   async get(digest: B3Digest, options: GetBlobOptions = {}): Promise<Uint8Array | undefined> {
     const { maxSize = DEFAULT_GET_MAX_SIZE, signal } = options
     this.#begin(signal)
-    const found = await this.#find(digest, { signal })
+    const found = await this.#find(digest, options)
     if (found === undefined) return undefined
     if (found instanceof Uint8Array) {
       if (found.length > maxSize) throw new BlobTooLargeError(digest, BigInt(found.length), maxSize)
@@ -186,11 +193,17 @@ export class ObjectStoreBlobService implements BlobService, FramedBlobs {
   /** The content of a blob of one chunk, or the list of one of several. */
   async #find(
     digest: B3Digest,
-    options: CallOptions,
+    { sizeHint = 0n, signal }: OpenBlobOptions,
   ): Promise<Uint8Array | readonly ChunkMeta[] | undefined> {
     if (digest.equals(B3Digest.EMPTY)) return NOTHING
+    const options = { signal }
     const known = this.#lists.cached(digest)
     if (known !== undefined && known.length > 0) return known
+    if (sizeHint > BigInt(this.chunkSizes.max)) {
+      // Not one chunk, unless somebody else cuts differently.
+      const expected = await this.#lists.get(digest, options)
+      if (expected !== undefined && expected.length > 0) return expected
+    }
     const content = await this.#objects.fetch('chunks', digest, options)
     if (content !== undefined) return content
     const list = await this.#lists.get(digest, options)
