@@ -2,7 +2,12 @@ import { execFileSync } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { B3Digest } from '@neve/castore-model'
-import { GrpcBlobService, openGrpcChannel } from '@neve/castore-services/grpc'
+import {
+  GrpcBlobListStore,
+  GrpcBlobService,
+  GrpcChunkStore,
+  openGrpcChannel,
+} from '@neve/castore-services/grpc'
 import { describe, expect, test } from 'vitest'
 import { at, startDaemon, startSocketDaemon, whenGrown } from './servers.js'
 import { missingProgram, neve, noise, ONE_LINE, requireReal, sampleTree, temporaryFolder } from './support.js'
@@ -15,6 +20,27 @@ async function imported(path: string, ...args: string[]): Promise<{ storePath: s
 }
 
 describe('a store behind a daemon', () => {
+  test('10#7 has the chunks and lists of newest Snix too, and checks lists at once when told to', async () => {
+    const daemon = await startSocketDaemon('--verify-put')
+    await using channel = await openGrpcChannel(daemon.urls[0]!)
+    const chunks = new GrpcChunkStore(channel)
+    const lists = new GrpcBlobListStore(channel)
+    const content = noise(100_000)
+    const pieces = [content.subarray(0, 60_000), content.subarray(60_000)]
+    const list: { digest: B3Digest; size: bigint }[] = []
+    for (const piece of pieces) {
+      list.push({ digest: await chunks.put(piece), size: BigInt(piece.length) })
+    }
+    const digest = B3Digest.of(content)
+    const reversed = lists.put(digest, [...list].reverse())
+    await expect(reversed).rejects.toMatchObject({ code: 'invalid-request' })
+    await lists.put(digest, list)
+    const found = await neve(['cat', digest.toString(), '--store', daemon.store])
+    expect(found.stdout.equals(content)).toBe(true)
+    await channel.close()
+    expect(await daemon.stop()).toBe(0)
+  })
+
   test('import, ls, cat, stat, nar and export through it give what the tree has', async (context) => {
     requireReal(context, missingProgram('nix-store', '--version'))
     const daemon = await startSocketDaemon()

@@ -9,6 +9,7 @@ interface DaemonOptions extends GlobalOptions {
   readonly tlsKey?: string
   readonly tlsClientCa?: string
   readonly insecure?: boolean
+  readonly verifyPut?: boolean
   readonly grace: number
   readonly readyFd?: number
 }
@@ -50,6 +51,10 @@ export function castoreDaemonCommand(context: Context): Command {
     .option('--tls-key <file>', 'the private key of the certificate, in PEM')
     .option('--tls-client-ca <file>', 'let in only clients with a certificate of these authorities, in PEM')
     .option('--insecure', 'listen without client certificates on addresses that others can reach')
+    .option(
+      '--verify-put',
+      'hash a blob when its list of chunks is uploaded, not only when it is read (clients of newest Snix)',
+    )
     .addOption(
       new Option('--grace <seconds>', 'how long calls that run may go on after a stop')
         .default(10)
@@ -74,7 +79,8 @@ async function serve(context: Context, options: DaemonOptions): Promise<void> {
     blobs,
     directories,
     tls,
-    onError: (error) => stderr.write(`neve: ${describe(error, context.io.debug)}\n`),
+    verifyPut: options.verifyPut,
+    onError: (method, error) => stderr.write(`neve: ${method}: ${describe(error, context.io.debug)}\n`),
   })
   try {
     const urls: string[] = []
