@@ -6,7 +6,7 @@ import {
   GrpcDirectoryService,
   openGrpcChannel,
 } from '@neve/castore-services/grpc'
-import { addSplitServices, castoreServer } from '@neve/castore-services/grpc/server'
+import { castoreServer } from '@neve/castore-services/grpc/server'
 import { expect } from 'vitest'
 import { Backing, type Operation, type Services } from './operations.js'
 import { type Direction, type Fault, type TcpProxy, tcpProxy } from './tcp-proxy.js'
@@ -22,11 +22,7 @@ export interface Rig extends AsyncDisposable {
 export async function rig(operation: Operation, timeout = 20_000): Promise<Rig> {
   const backing = new Backing()
   await operation.prepare(backing)
-  const server = castoreServer({
-    blobs: backing.blobs,
-    directories: backing.directories,
-    extend: (added) => addSplitServices(added, backing.blobs),
-  })
+  const server = castoreServer({ blobs: backing.blobs, directories: backing.directories })
   const listener = await server.listen('127.0.0.1:0')
   const proxy = await tcpProxy(Number(listener.address.split(':').at(-1)))
   const channel = await openGrpcChannel(`grpc+http://127.0.0.1:${proxy.port}`, { timeout })
