@@ -8,7 +8,9 @@ export default defineConfig({
     wire: 'src/wire.ts',
     digest: 'src/digest.ts',
     'digest.node': 'src/digest.node.ts',
+    ed25519: 'src/ed25519.ts',
+    'ed25519.node': 'src/ed25519.node.ts',
   },
   // Whoever loads or bundles the built package chooses the platform, not this build.
-  external: ['#digest'],
+  external: ['#digest', '#ed25519'],
 })

@@ -12,7 +12,16 @@ export {
   type ModuloLookup,
 } from './derivation.js'
 export { DerivationError, type DerivationErrorCode } from './derivation-error.js'
+export { type Fingerprinted, fingerprint, trustedSignature } from './fingerprint.js'
 export { digestSize, HASH_ALGORITHMS, type HashAlgorithm, isHashAlgorithm } from './hash-algorithm.js'
+export { formatNarInfo, type NarInfo } from './narinfo.js'
+export { NarInfoError, type NarInfoErrorCode } from './narinfo-error.js'
+export {
+  MAX_NARINFO_LENGTH,
+  type NarInfoQuirk,
+  type ParsedNarInfo,
+  parseNarInfo,
+} from './narinfo-parser.js'
 export { NixHash } from './nix-hash.js'
 export { NixHashError, type NixHashErrorCode } from './nix-hash-error.js'
 export { NixHasher } from './nix-hasher.js'
@@ -24,6 +33,10 @@ export {
   type Nixbase32ErrorCode,
   nixbase32Length,
 } from './nixbase32.js'
+export { PublicKey } from './public-key.js'
+export { SecretKey } from './secret-key.js'
+export { SIGNATURE_SIZE, Signature } from './signature.js'
+export { SignatureError, type SignatureErrorCode } from './signature-error.js'
 export { STORE_DIR, STORE_PATH_DIGEST_SIZE, StorePath } from './store-path.js'
 export {
   BuildStorePathError,
