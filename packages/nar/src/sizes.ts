@@ -37,6 +37,18 @@ export function narEntryOverhead(nameLength: number): bigint {
   return ENTRY + packetSize(BigInt(nameLength)) + CLOSE
 }
 
+/**
+ * Bytes of an entry before its node: after them comes what follows the opening in an archive of that node alone.
+ */
+export function narEntryHeaderSize(nameLength: number): bigint {
+  return ENTRY + packetSize(BigInt(nameLength))
+}
+
+/** Bytes from the end of an archive's opening, or of an entry's, to the content of a file. */
+export function narFileHeaderSize(executable: boolean): bigint {
+  return BigInt((executable ? NAR_TOKENS.executable : NAR_TOKENS.regular).length + 8)
+}
+
 function packetSize(length: bigint): bigint {
   return 8n + length + BigInt(padLength(length))
 }

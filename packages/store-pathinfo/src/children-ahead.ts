@@ -8,19 +8,24 @@ export class ChildrenAhead {
   readonly #ahead: number
   readonly #signal: AbortSignal | undefined
   readonly #running: Promise<Directory | undefined>[] = []
-  #started = 0
+  #started: number
 
-  /** @param ahead lookups to have under way, at least 1: 1 where a lookup costs nothing */
+  /**
+   * @param ahead lookups to have under way, at least 1: 1 where a lookup costs nothing
+   * @param skipped how many child directories to pass over. Default: 0
+   */
   constructor(
     directories: Pick<DirectoryService, 'get'>,
     parent: Directory,
     ahead: number,
     signal: AbortSignal | undefined,
+    skipped = 0,
   ) {
     this.#directories = directories
     this.#digests = [...parent.directories()].map(({ node }) => node.digest)
     this.#ahead = ahead
     this.#signal = signal
+    this.#started = skipped
     if (ahead > 1) this.#start()
   }
 

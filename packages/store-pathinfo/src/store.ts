@@ -10,7 +10,10 @@ import { EmbeddedPathInfos } from './embedded-path-infos.js'
 import { StoreError } from './errors.js'
 import { type ImportArchiveOptions, type ImportedArchive, importArchive } from './import-archive.js'
 import { type ImportedPath, Importer } from './import-path.js'
+import { listNar } from './list-nar.js'
 import { measureNar, type NarMeasure } from './measure-nar.js'
+import { NarLayouts } from './nar-layout.js'
+import { NarReader } from './nar-reader.js'
 import type { PathInfo } from './path-info.js'
 import type { PathInfoService } from './path-info-service.js'
 import { renderNar } from './render-nar.js'
@@ -58,6 +61,7 @@ export class Store implements AsyncDisposable {
   readonly engine: EmbeddedStore | undefined
   readonly #importer: Importer
   readonly #closeParts: (() => Promise<void>) | undefined
+  readonly #layouts = new NarLayouts()
   #threads: ContentThreads | undefined
   #closing: Promise<void> | undefined
 
@@ -102,9 +106,28 @@ export class Store implements AsyncDisposable {
     target: string | StorePath | Node,
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncIterable<Uint8Array> {
-    const node =
-      typeof target === 'object' && 'kind' in target ? target : (await this.resolve(String(target))).node
-    yield* renderNar(this, node, { ...options, threads: this.#contentThreads() })
+    yield* renderNar(this, await this.#node(target), { ...options, threads: this.#contentThreads() })
+  }
+
+  /**
+   * The NAR of a store path or node, to be read at any position without rendering what lies before it. Where things
+   * stand in it is remembered for the next time.
+   *
+   * @throws StoreError `not-found`, `directory-not-found`; DataLossError when a directory is damaged or missing
+   */
+  async openNar(
+    target: string | StorePath | Node,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<NarReader> {
+    return await NarReader.open(this, await this.#node(target), { ...options, layouts: this.#layouts })
+  }
+
+  /** The listing of a NAR, as Nix writes it under `<hash>.ls`: see {@link listNar}. */
+  async *narListing(
+    target: string | StorePath | Node,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): AsyncIterable<string> {
+    yield* listNar(this, await this.#node(target), options)
   }
 
   /** Size and SHA-256 of a node's NAR, from the record of an earlier calculation if there is one. */
@@ -125,6 +148,10 @@ export class Store implements AsyncDisposable {
     if (node === undefined)
       throw new StoreError('not-found', `${address}: there is no ${parsed.path} below the root`)
     return { node, storePath: root.storePath, path: parsed.path }
+  }
+
+  async #node(target: string | StorePath | Node): Promise<Node> {
+    return typeof target === 'object' && 'kind' in target ? target : (await this.resolve(String(target))).node
   }
 
   /** Threads for everything that is read from an embedded store; none is started before there is work for it. */

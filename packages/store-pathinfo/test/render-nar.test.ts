@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { closeSync, mkdirSync, openSync, readSync, writeFileSync, writeSync } from 'node:fs'
+import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { B3Digest, Directory, type Node, PathComponent, SymlinkTarget } from '@neve/castore-model'
 import { type BlobService, DataLossError, type DirectoryService } from '@neve/castore-services'
@@ -7,6 +7,7 @@ import { ingestPath } from '@neve/castore-services/ingest/filesystem'
 import { dumpPath } from '@neve/nar/node'
 import { calculateNar, type LocalStore, NarHashSink, type NarServices, renderNar } from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
+import { damage } from './damage.js'
 import { makeComplicated, makeRandomTree, NAR_VECTORS, noise } from './host-trees.js'
 import {
   collect,
@@ -212,19 +213,6 @@ describe('rendering', () => {
     expect(await render(proxied, node)).toHaveLength(840)
   })
 })
-
-/** Flips a bit of stored content. */
-function damage(store: LocalStore, digest: B3Digest): void {
-  const location = store.engine.locate(digest.bytes)!
-  const name = `${String(location.segment).padStart(10, '0')}.seg`
-  const file = openSync(join(store.engine.path, 'segments', name), 'r+')
-  const byte = Buffer.alloc(1)
-  const at = location.offset + 52 + (location.storedLength >> 1)
-  readSync(file, byte, 0, 1, at)
-  byte[0]! ^= 1
-  writeSync(file, byte, 0, 1, at)
-  closeSync(file)
-}
 
 /** What is delivered before an error. */
 async function renderUntilError(store: LocalStore, node: Node): Promise<{ nar: Buffer; error: Error }> {
