@@ -189,7 +189,7 @@ export class ContentReader {
 
   /** @returns the content, or what is wrong */
   #take(key: Uint8Array, at: number): StoredContent | string {
-    const header = parseHeader(this.#block.subarray(0, this.#blockLength), at)
+    const header = parseHeader(this.#block, at, this.#blockLength)
     if (header === undefined) return 'no record header'
     if (header.kind !== RecordKind.content || !keyMatches(this.#block, at, key))
       return 'record of another key'

@@ -142,9 +142,9 @@ export function headerHolds(bytes: Uint8Array, at: number, salt: number): boolea
   return bytes[at + 10] === (check & 0xff) && bytes[at + 11] === check >>> 8
 }
 
-/** Reads the header at `at`, or returns undefined where there is none. No checksum is looked at. */
-export function parseHeader(bytes: Uint8Array, at: number): RecordHeader | undefined {
-  if (at + RECORD_HEADER > bytes.length || readU32(bytes, at) !== MAGIC) return undefined
+/** Reads the header at `at`, or returns undefined where none ends at or before `end`. No checksum is looked at. */
+export function parseHeader(bytes: Uint8Array, at: number, end = bytes.length): RecordHeader | undefined {
+  if (at + RECORD_HEADER > end || readU32(bytes, at) !== MAGIC) return undefined
   const flags = bytes[at + 9]!
   const rawLength = readU32(bytes, at + 12)
   const storedLength = readU32(bytes, at + 16)

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { TreeSink } from '@neve/castore-services/ingest/filesystem'
 import { NarEncoder } from '@neve/nar'
 import type { NarMeasure } from './measure-nar.js'
-import { MAX_NAR_DEPTH } from './render-nar.js'
+import { MAX_NAR_DEPTH } from './step-encoder.js'
 
 /** Measures the NAR of a tree while the tree is being ingested. */
 export class NarHashSink implements TreeSink {

@@ -1,6 +1,5 @@
 import { B3Digest, type DirectoryEntry, type FileNode, type Node } from '@neve/castore-model'
 import { type BlobService, DataLossError, type DirectoryService } from '@neve/castore-services'
-import { CONTENT_TASK_BYTES, CONTENT_TASK_PIECES } from '@neve/castore-services/blob/content-threads'
 import { decodeChunkList } from '@neve/castore-services/blob/embedded'
 import type { EmbeddedStore } from '@neve/embedded-store'
 import { ChildrenAhead } from './children-ahead.js'
@@ -13,14 +12,15 @@ export type NarStep =
   | { readonly kind: 'leave' }
   | { readonly kind: 'symlink'; readonly target: Uint8Array }
   | { readonly kind: 'file'; readonly node: FileNode }
-  | { readonly kind: 'piece'; readonly file: FileNode; readonly digest: B3Digest; readonly size: number }
+  | NarPiece
   | { readonly kind: 'file-end' }
 
-/** Steps whose content is read together. */
-export interface NarBatch {
-  readonly steps: readonly NarStep[]
-  readonly digests: Uint8Array
-  readonly sizes: readonly number[]
+/** A stored piece of a file's content. */
+export interface NarPiece {
+  readonly kind: 'piece'
+  readonly file: FileNode
+  readonly digest: B3Digest
+  readonly size: number
 }
 
 /** Where a plan is made from. */
@@ -34,6 +34,8 @@ const ENTER: NarStep = { kind: 'enter' }
 const FILE_END: NarStep = { kind: 'file-end' }
 /** Child directories that are looked up ahead, of each directory on the way down, where that may be a round trip. */
 const DIRECTORIES_AHEAD = 8
+/** How many steps are handed over at once at the most, or a few more. */
+const MOST_STEPS = 2048
 /** Blobs up to this size are never cut (spec 02 section 8.1), in bytes. */
 const NEVER_CUT = 131072n
 
@@ -82,7 +84,7 @@ export async function* planSteps(
       steps.push(LEAVE)
       open.pop()
     }
-    if (steps.length > 4 * CONTENT_TASK_PIECES) {
+    if (steps.length > MOST_STEPS) {
       yield steps
       steps = []
     }
@@ -103,36 +105,6 @@ function* piecesOf(engine: EmbeddedStore, file: FileNode): Iterable<NarStep> {
   const total = chunks.reduce((sum, chunk) => sum + chunk.size, 0n)
   if (total !== file.size) throw wrongSize(file, total)
   for (const chunk of chunks) yield { kind: 'piece', file, digest: chunk.digest, size: Number(chunk.size) }
-}
-
-/** Groups steps so that the content of each group fits one task. */
-export async function* planBatches(
-  source: AsyncIterable<readonly NarStep[]>,
-): AsyncGenerator<NarBatch, void, undefined> {
-  let steps: NarStep[] = []
-  let digests: Uint8Array[] = []
-  let sizes: number[] = []
-  let bytes = 0
-  const cut = (): NarBatch => {
-    const batch = { steps, digests: new Uint8Array(Buffer.concat(digests)), sizes }
-    steps = []
-    digests = []
-    sizes = []
-    bytes = 0
-    return batch
-  }
-  for await (const more of source) {
-    for (const step of more) {
-      steps.push(step)
-      if (step.kind !== 'piece') continue
-      digests.push(step.digest.bytes)
-      sizes.push(step.size)
-      bytes += step.size
-      if (bytes >= CONTENT_TASK_BYTES || sizes.length === CONTENT_TASK_PIECES) yield cut()
-    }
-    if (steps.length > 8 * CONTENT_TASK_PIECES) yield cut()
-  }
-  if (steps.length > 0) yield cut()
 }
 
 /** What is thrown when a blob has another length than its node says. */

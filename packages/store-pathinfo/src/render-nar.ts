@@ -9,22 +9,16 @@ import {
 } from '@neve/castore-services'
 import {
   type ContentFailure,
+  type ContentTask,
   ContentThreads,
   type Slot,
   SlotAllowance,
 } from '@neve/castore-services/blob/content-threads'
 import { decodeChunkList, engineOf } from '@neve/castore-services/blob/embedded'
 import type { EmbeddedStore } from '@neve/embedded-store'
-import { NarEncoder } from '@neve/nar'
-import {
-  absent,
-  type NarBatch,
-  type NarPlanServices,
-  type NarStep,
-  planBatches,
-  planSteps,
-  wrongSize,
-} from './nar-plan.js'
+import { type NarBatch, planBatches } from './nar-batches.js'
+import { absent, type NarPlanServices, type NarStep, planSteps, wrongSize } from './nar-plan.js'
+import { StepEncoder } from './step-encoder.js'
 
 /** Where {@link renderNar} takes content from. */
 export type NarServices = NarPlanServices
@@ -35,9 +29,6 @@ export interface RenderNarOptions {
   /** Threads to share between renderings from one embedded store. Default: threads of its own, if they pay. */
   readonly threads?: ContentThreads | undefined
 }
-
-/** Nix reads NARs of any depth up to its own limits: what is in the store can be rendered. */
-export const MAX_NAR_DEPTH = 1_000_000
 
 /** Steps of which small files are fetched ahead from a service; a file is several steps. */
 const FETCHED_AHEAD = 64
@@ -61,20 +52,18 @@ export async function* renderNar(
   options: RenderNarOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const engine = engineOf(services.blobs)
-  const output = new NarOutput()
   const steps = planSteps(services, engine, node, options.signal)
-  if (engine === undefined) yield* renderFromService(services.blobs, steps, output, options)
-  else yield* renderFromEngine(engine, steps, output, options)
-  yield* output.finish()
+  if (engine === undefined) yield* renderFromService(services.blobs, steps, options)
+  else yield* renderFromEngine(engine, steps, options)
 }
 
 /** Small files are fetched ahead, since each may be a round trip; large ones are streamed when their turn comes. */
 async function* renderFromService(
   blobs: BlobService,
   source: AsyncIterable<readonly NarStep[]>,
-  output: NarOutput,
   { signal }: RenderNarOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const output = new NarOutput()
   const fetch = async (step: NarStep, stop: AbortSignal): Promise<{ step: NarStep; whole?: Uint8Array }> =>
     step.kind === 'file' && step.node.size <= MAX_FETCHED_AHEAD
       ? { step, whole: await wholeFile(blobs, step.node, stop) }
@@ -96,6 +85,7 @@ async function* renderFromService(
       }
     }
   }
+  yield* output.finish()
 }
 
 async function* singly(source: AsyncIterable<readonly NarStep[]>): AsyncGenerator<NarStep, void, undefined> {
@@ -116,38 +106,30 @@ async function wholeFile(blobs: BlobService, file: FileNode, signal: AbortSignal
   return content
 }
 
+/** Content is put between the rest of the NAR where it is read: what comes back from a task is a stretch of the NAR. */
 async function* renderFromEngine(
   engine: EmbeddedStore,
   source: AsyncIterable<readonly NarStep[]>,
-  output: NarOutput,
   options: RenderNarOptions,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const threads = options.threads ?? new ContentThreads(engine)
   const slots = new SlotAllowance(threads, SLOTS)
   const held = new Set<Slot>()
   let started = 0
-  const load = async (batch: NarBatch): Promise<{ batch: NarBatch; slot: Slot }> => {
+  const load = async (batch: NarBatch): Promise<{ slot: Slot; length: number }> => {
     const slot = await slots.take()
     held.add(slot)
-    const task = { slot, digests: batch.digests, sizes: batch.sizes }
+    const task = contentTask(slot, batch)
     // What fits one task is not worth a thread.
-    const here = started++ === 0 || batch.sizes.length === 0
+    const here = started++ === 0 || batch.pieces.length === 0
     const result = here ? threads.runHere(task) : await threads.run(task)
     if (result.failure !== undefined) throw failed(engine, batch, result.failure)
-    return { batch, slot }
+    return { slot, length: result.length }
   }
   try {
     const { signal } = options
-    for await (const { batch, slot } of mapOrdered(planBatches(source), SLOTS - 1, load, { signal })) {
-      let at = 0
-      for (const step of batch.steps) {
-        output.step(step)
-        if (step.kind !== 'piece') continue
-        output.content(slot.raw.subarray(at, at + step.size))
-        at += step.size
-        if (output.ready) yield* output.take()
-      }
-      yield* output.take()
+    for await (const { slot, length } of mapOrdered(planBatches(source), SLOTS - 1, load, { signal })) {
+      if (length > 0) yield slot.raw.subarray(0, length)
       held.delete(slot)
       slots.give(slot)
     }
@@ -158,10 +140,20 @@ async function* renderFromEngine(
   }
 }
 
+function contentTask(slot: Slot, { pieces, literal, gaps }: NarBatch): ContentTask {
+  const digests = new Uint8Array(pieces.length * 32)
+  const sizes = new Uint32Array(pieces.length)
+  for (const [index, piece] of pieces.entries()) {
+    digests.set(piece.digest.bytes, index * 32)
+    sizes[index] = piece.size
+  }
+  slot.packed.set(literal)
+  return { slot, digests, sizes, gaps, literalLength: literal.length }
+}
+
 function failed(engine: EmbeddedStore, batch: NarBatch, failure: ContentFailure): Error {
   const backend = `embedded:${engine.path}`
-  const pieces = batch.steps.filter((step) => step.kind === 'piece')
-  const { file, digest } = pieces[failure.index]!
+  const { file, digest } = batch.pieces[failure.index]!
   if (failure.kind === 'damaged')
     return new DataLossError(file.digest, backend, `${digest}: ${failure.detail}`)
   if (failure.kind === 'failed')
@@ -192,11 +184,9 @@ function isEmpty(file: FileNode): boolean {
 /** Turns steps into the bytes of a NAR, in buffers that are used again once the caller is done with them. */
 class NarOutput {
   #ready: Uint8Array[] = []
-  #depth = 0
   readonly #free: Uint8Array[] = []
   #given: Uint8Array[] = []
-  readonly #encoder = new NarEncoder((chunk) => this.#ready.push(chunk), {
-    maxDepth: MAX_NAR_DEPTH,
+  readonly #steps = new StepEncoder((chunk) => this.#ready.push(chunk), {
     allocate: (length) => {
       const buffer = this.#free.pop() ?? new Uint8Array(length)
       this.#given.push(buffer)
@@ -204,45 +194,16 @@ class NarOutput {
     },
   })
 
-  constructor() {
-    this.#encoder.start()
-  }
-
   get ready(): boolean {
     return this.#ready.length > 0
   }
 
   step(step: NarStep): void {
-    const encoder = this.#encoder
-    switch (step.kind) {
-      case 'entry':
-        encoder.entry(step.name)
-        return
-      case 'file':
-        encoder.fileHeader(step.node.executable, step.node.size)
-        return
-      case 'piece':
-        return
-      case 'file-end':
-        encoder.fileEnd()
-        break
-      case 'symlink':
-        encoder.symlink(step.target)
-        break
-      case 'enter':
-        encoder.directoryStart()
-        this.#depth++
-        return
-      case 'leave':
-        encoder.directoryEnd()
-        this.#depth--
-        break
-    }
-    if (this.#depth > 0) encoder.entryEnd()
+    this.#steps.step(step)
   }
 
   content(bytes: Uint8Array): void {
-    this.#encoder.content(bytes)
+    this.#steps.encoder.content(bytes)
   }
 
   *take(): Iterable<Uint8Array> {
@@ -255,7 +216,7 @@ class NarOutput {
   }
 
   *finish(): Iterable<Uint8Array> {
-    this.#encoder.finish()
+    this.#steps.encoder.finish()
     yield* this.take()
   }
 }

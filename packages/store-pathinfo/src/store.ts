@@ -98,7 +98,7 @@ export class Store implements AsyncDisposable {
   }
 
   /**
-   * The NAR of a store path or node, in pieces of up to 256 KiB; each belongs to the caller until it asks for the next.
+   * The NAR of a store path or node, in pieces of up to 2 MiB; each belongs to the caller until it asks for the next.
    *
    * @throws StoreError on iterating; then what was delivered is to be thrown away
    */

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { B3Digest, Directory, type Node, PathComponent, SymlinkTarget } from '@neve/castore-model'
 import { type BlobService, DataLossError, type DirectoryService } from '@neve/castore-services'
@@ -160,6 +160,19 @@ describe.each([
     for (let i = 0; i < 1500; i++) writeFileSync(join(path, 'many', `${i}`), content.subarray(i, i * 3))
     writeFileSync(join(path, 'large'), content)
     writeFileSync(join(path, 'zeros'), new Uint8Array(9_000_001))
+    const { node } = await ingestPath(services, path)
+    expect((await render(services, node)).equals(await collect(dumpPath(path)))).toBe(true)
+  })
+
+  it('of links with long targets, empty folders and files between them', async () => {
+    const services = await make()
+    const path = temporaryFolder()
+    for (let i = 0; i < 600; i++) {
+      const name = join(path, `${i}-${'n'.repeat(200)}`)
+      symlinkSync(`${i}/${'target/'.repeat(570)}`, name)
+      if (i % 7 === 0) mkdirSync(`${name}-folder`)
+      if (i % 5 === 0) writeFileSync(`${name}-file`, noise(i))
+    }
     const { node } = await ingestPath(services, path)
     expect((await render(services, node)).equals(await collect(dumpPath(path)))).toBe(true)
   })

@@ -1,14 +1,20 @@
-import { blake3 } from '@neve/castore-model'
+import { blake3, equalBytes } from '@neve/castore-model'
 import { type ContentReader, DamagedRecordError, type EmbeddedStore } from '@neve/embedded-store'
 import type { Slot, TaskRunner } from '../concurrency/slot-threads.js'
 
-/** Pieces of content to read into a slot, side by side. Each is stored as one record. */
+/**
+ * Pieces of content to read into a slot's raw part, each stored as one record, with given bytes between them: the
+ * literal, which lies in the slot's packed part.
+ */
 export interface ContentTask {
   readonly slot: Slot
   /** The digests, 32 bytes each. */
   readonly digests: Uint8Array
   /** The length that each should have, in bytes. */
-  readonly sizes: readonly number[]
+  readonly sizes: Uint32Array
+  /** How many bytes of the literal go before each piece; the rest goes behind the last. */
+  readonly gaps: Uint32Array
+  readonly literalLength: number
 }
 
 /** Why a piece could not be read. */
@@ -19,8 +25,10 @@ export interface ContentFailure {
   readonly detail: string
 }
 
-/** All pieces are in the slot, verified; or the first that is not. */
+/** All is in the slot, verified; or the first piece that is not. */
 export interface ContentResult {
+  /** Length of what is in the slot, in bytes. */
+  readonly length: number
   readonly failure: ContentFailure | undefined
 }
 
@@ -35,16 +43,23 @@ export class ContentTasks implements TaskRunner<ContentTask, ContentResult> {
     this.#reader = engine.contentReader({ checksums: false })
   }
 
-  run({ slot, digests, sizes }: ContentTask): ContentResult {
+  run({ slot, digests, sizes, gaps, literalLength }: ContentTask): ContentResult {
+    const { raw, packed } = slot
+    let from = 0
     let at = 0
     for (let index = 0; index < sizes.length; index++) {
+      const gap = gaps[index]!
+      if (gap > 0) raw.set(packed.subarray(from, from + gap), at)
+      from += gap
+      at += gap
       const size = sizes[index]!
       const digest = digests.subarray(index * 32, index * 32 + 32)
-      const failure = this.#read(digest, slot.raw.subarray(at, at + size))
-      if (failure !== undefined) return { failure: { index, ...failure } }
+      const failure = this.#read(digest, raw.subarray(at, at + size))
+      if (failure !== undefined) return { length: 0, failure: { index, ...failure } }
       at += size
     }
-    return { failure: undefined }
+    raw.set(packed.subarray(from, literalLength), at)
+    return { length: at + literalLength - from, failure: undefined }
   }
 
   close(): void {}
@@ -67,9 +82,9 @@ export class ContentTasks implements TaskRunner<ContentTask, ContentResult> {
         return { kind: 'wrong-size', detail: `${stored.rawLength} bytes, expected ${out.length}` }
       }
       if (!reader.expand(stored, out)) return { kind: 'damaged', detail: 'the stored frame does not expand' }
-      const hash = blake3.digest(out)
-      if (Buffer.compare(hash, digest) !== 0)
+      if (!equalBytes(blake3.digest(out), digest)) {
         return { kind: 'damaged', detail: 'the content has another hash' }
+      }
       return undefined
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error)

@@ -5,12 +5,14 @@ import { type ContentResult, type ContentTask, ContentTasks } from './content-ta
 export { type Slot, SlotAllowance } from '../concurrency/slot-threads.js'
 export type { ContentFailure, ContentResult, ContentTask } from './content-tasks.js'
 
-/** Room for the content of one task, in bytes: a task is full at half of it, and the largest chunk fits behind. */
-export const CONTENT_ROOM = 1024 * 1024 + 512 * 1024
-/** A task takes no further piece from here on, in bytes. */
+/** A task takes no further piece from here on, in bytes of content and literal. */
 export const CONTENT_TASK_BYTES = 1024 * 1024
 /** The most pieces of one task. */
 export const CONTENT_TASK_PIECES = 512
+/** Room for the literal of one task, in bytes. */
+export const LITERAL_ROOM = 256 * 1024
+/** Room for what comes of one task, in bytes: when it is all but full, the largest chunk and a literal fit behind. */
+const CONTENT_ROOM = CONTENT_TASK_BYTES + 512 * 1024 + LITERAL_ROOM
 
 /** Threads that read, expand and verify content of one embedded store. Any number of readers may share them. */
 export class ContentThreads extends SlotThreads<ContentTask, ContentResult> {
@@ -19,7 +21,7 @@ export class ContentThreads extends SlotThreads<ContentTask, ContentResult> {
       module: '@neve/castore-services/blob/content-worker',
       workerData: { storePath: engine.path },
       rawRoom: CONTENT_ROOM,
-      packedRoom: 0,
+      packedRoom: LITERAL_ROOM,
       shared: false,
       here: () => new ContentTasks(engine),
       count,
