@@ -1,4 +1,4 @@
-// Makes the .proto files of both generations from the templates, adds those that only one has, and protobufjs static code of them.
+// Makes the .proto files of both generations from the templates, adds those that have only one owner, and protobufjs static code of them.
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
@@ -24,10 +24,14 @@ for (const generation of ['tvix', 'snix']) {
     files.push(file)
   }
 }
-for (const name of readdirSync(join(home, 'proto/snix'))) {
-  const file = join(protos, 'snix/castore/protos', name)
-  copyFileSync(join(home, 'proto/snix', name), file)
-  files.push(file)
+for (const owner of ['snix', 'neve']) {
+  const folder = join(protos, owner, 'castore/protos')
+  mkdirSync(folder, { recursive: true })
+  for (const name of readdirSync(join(home, 'proto', owner))) {
+    const file = join(folder, name)
+    copyFileSync(join(home, 'proto', owner, name), file)
+    files.push(file)
+  }
 }
 
 const require = createRequire(import.meta.url)

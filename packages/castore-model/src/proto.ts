@@ -1,8 +1,11 @@
 import type { Long } from 'protobufjs'
 import { checkU64 } from './u64.js'
 
-/** Generated message classes of both generations: equal messages, other package names (spec 01 section 7). For transports only. */
-export { snix, tvix } from './generated/castore-proto.js'
+/**
+ * Generated message classes of both generations, equal messages with other package names (spec 01 section 7), and of our
+ * own services. For transports only.
+ */
+export { neve, snix, tvix } from './generated/castore-proto.js'
 
 /** A uint64 as the generated code holds it: exact, as two halves of 32 bits. */
 export type Uint64 = number | Long

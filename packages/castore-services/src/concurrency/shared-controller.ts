@@ -6,6 +6,12 @@ import { setMaxListeners } from 'node:events'
  */
 export function sharedController(): AbortController {
   const controller = new AbortController()
-  setMaxListeners(0, controller.signal)
+  sharedSignal(controller.signal)
   return controller
+}
+
+/** The signal, for any number of calls to listen to at once. */
+export function sharedSignal(signal: AbortSignal): AbortSignal {
+  setMaxListeners(0, signal)
+  return signal
 }

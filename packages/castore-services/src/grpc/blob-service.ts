@@ -18,6 +18,7 @@ import {
 } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
 import { BlobTooLargeError, DataLossError } from '../errors.js'
+import { BlobBatches } from './blob-batches.js'
 import { blobMessages } from './blob-messages.js'
 import { GrpcBlobWriter } from './blob-writer.js'
 import { GrpcCaller } from './call.js'
@@ -60,6 +61,7 @@ export class UnsplitBlobService implements BlobService {
   readonly #channel: GrpcChannel
   readonly #caller: GrpcCaller<BlobMethods>
 
+  readonly #batches: BlobBatches
   readonly #maxWholeSize: number
 
   /** @param channel stays the caller's: closing the service does not close it */
@@ -67,10 +69,17 @@ export class UnsplitBlobService implements BlobService {
     this.#channel = channel
     this.#maxWholeSize = options.maxWholeSize ?? DEFAULT_MAX_WHOLE_SIZE
     this.#caller = new GrpcCaller(channel, BLOB_GRPC_SERVICE)
+    this.#batches = new BlobBatches(channel, {
+      has: async (digest, signal) => (await this.#stat(digest, false, { signal })) !== undefined,
+      get: (digest, maxSize, signal) => this.#getAlone(digest, maxSize, { signal }),
+      put: (digest, content, signal) => this.#putAlone(digest, content, { signal }),
+    })
   }
 
   async has(digest: B3Digest, options: CallOptions = {}): Promise<boolean> {
-    return (await this.#stat(digest, false, options)) !== undefined
+    options.signal?.throwIfAborted()
+    if (digest.equals(B3Digest.EMPTY)) return true
+    return await this.#batches.has(digest, options.signal)
   }
 
   async open(digest: B3Digest, { sizeHint, signal }: OpenBlobOptions = {}): Promise<BlobReader | undefined> {
@@ -127,23 +136,31 @@ export class UnsplitBlobService implements BlobService {
     const { maxSize = DEFAULT_GET_MAX_SIZE, signal } = options
     signal?.throwIfAborted()
     if (digest.equals(B3Digest.EMPTY)) return NOTHING
-    const content = await this.#readWhole(digest, maxSize, { signal })
+    return await this.#batches.get(digest, maxSize, signal)
+  }
+
+  async put(content: Uint8Array, { signal }: CallOptions = {}): Promise<B3Digest> {
+    signal?.throwIfAborted()
+    const digest = B3Digest.of(content)
+    await this.#batches.put(digest, content, signal)
+    return digest
+  }
+
+  async #getAlone(digest: B3Digest, maxSize: number, options: CallOptions): Promise<Uint8Array | undefined> {
+    const content = await this.#readWhole(digest, maxSize, options)
     if (typeof content === 'number') {
-      throw new BlobTooLargeError(digest, await this.#sizeOf(digest, content, { signal }), maxSize)
+      throw new BlobTooLargeError(digest, await this.#sizeOf(digest, content, options), maxSize)
     }
     return content && this.#verified(digest, content)
   }
 
-  async put(content: Uint8Array, options: CallOptions = {}): Promise<B3Digest> {
-    options.signal?.throwIfAborted()
-    const digest = B3Digest.of(content)
+  async #putAlone(digest: B3Digest, content: Uint8Array, options: CallOptions): Promise<void> {
     const answer = await this.#caller.call(
       'Put',
       (client, callOptions) => client.Put(blobMessages(content), callOptions),
       options,
     )
     expectStored(this.#channel.name, digest, answer.digest)
-    return digest
   }
 
   /** The answer to a Stat, undecoded; undefined when the server does not have the blob. */

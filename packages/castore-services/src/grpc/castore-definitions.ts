@@ -1,5 +1,6 @@
 import { snix } from '@neve/castore-model/proto'
 import { blobChunk, encodedBlobChunk } from './blob-chunk.js'
+import { generated } from './generated-codec.js'
 import {
   clientStreaming,
   type GrpcServiceDefinition,
@@ -10,16 +11,6 @@ import {
 } from './service-definition.js'
 
 const messages = snix.castore.v1
-
-/** The coder of protobufjs. The generations differ in names only, so one serves both (spec 01 section 7.1). */
-interface GeneratedMessage<T> {
-  encode(message: T): { finish(): Uint8Array }
-  decode(bytes: Uint8Array): T
-}
-
-function generated<T>(message: GeneratedMessage<T>): MessageCodec<T> {
-  return { encode: (value) => message.encode(value).finish(), decode: (bytes) => message.decode(bytes) }
-}
 
 /** Where the bytes themselves are what counts: they are hashed before anything believes them. */
 const raw: MessageCodec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes }

@@ -48,8 +48,8 @@ const DEFAULT_TIMEOUT = 120_000
 const DEFAULT_KEEP_ALIVE_INTERVAL = 60_000
 const KEEP_ALIVE_TIMEOUT = 20_000
 
-/** A service's two names, one a generation; the newer one comes first (DESIGN decision 3). */
-export type Generation = 'snix' | 'tvix'
+/** Whose name a service bears: its two, the newer one first (DESIGN decision 3); or ours, where nobody else has it. */
+export type Generation = 'snix' | 'tvix' | 'neve'
 
 /** A call as the channel needs to know it. */
 export interface CancelableCall {

@@ -1,4 +1,5 @@
 export { type GrpcAddress, type GrpcAddressOptions, parseGrpcUrl } from './address.js'
+export { BLOB_BATCH_GRPC_SERVICE, type BlobBatchMethods } from './batch-definitions.js'
 export { GrpcBlobListStore } from './blob-list-store.js'
 export type { GrpcBlobServiceOptions } from './blob-service.js'
 export { GrpcBlobService } from './blobs.js'

@@ -1,3 +1,4 @@
+export { blobBatchImplementation } from './server/blob-batch-service.js'
 export {
   type BlobServiceImplementationOptions,
   blobServiceImplementation,

@@ -1,5 +1,6 @@
 import { snix } from '@neve/castore-model/proto'
 import { blobChunk, encodedBlobChunk } from './blob-chunk.js'
+import { generated } from './generated-codec.js'
 import {
   clientStreaming,
   type GrpcServiceDefinition,
@@ -10,15 +11,6 @@ import {
 } from './service-definition.js'
 
 const messages = snix.castore.v1
-
-interface GeneratedMessage<T> {
-  encode(message: T): { finish(): Uint8Array }
-  decode(bytes: Uint8Array): T
-}
-
-function generated<T>(message: GeneratedMessage<T>): MessageCodec<T> {
-  return { encode: (value) => message.encode(value).finish(), decode: (bytes) => message.decode(bytes) }
-}
 
 /** Lists are decoded where a refusal can say what is wrong. */
 const raw: MessageCodec<Uint8Array> = { encode: (bytes) => bytes, decode: (bytes) => bytes }

@@ -4,8 +4,10 @@ import { type ChannelOptions, createServer, type Server } from 'nice-grpc'
 import type { BlobService } from '../../blob-service.js'
 import type { DirectoryService } from '../../directory-service.js'
 import { CastoreError } from '../../errors.js'
+import { BLOB_BATCH_GRPC_SERVICE } from '../batch-definitions.js'
 import { BLOB_GRPC_SERVICE, DIRECTORY_GRPC_SERVICE } from '../castore-definitions.js'
 import { DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_WINDOW } from '../channel.js'
+import { blobBatchImplementation } from './blob-batch-service.js'
 import { blobServiceImplementation } from './blob-service.js'
 import { directoryServiceImplementation } from './directory-service.js'
 import { flowControl } from './flow-control.js'
@@ -39,7 +41,7 @@ export interface GrpcServerLimits {
 
 /** What {@link castoreServer} serves, and how. */
 export interface CastoreServerInit {
-  /** Served as BlobService. Default: that service is not there. */
+  /** Served as BlobService, and as our BlobBatchService. Default: neither is there. */
   readonly blobs?: BlobService | undefined
   /**
    * Served as ChunkStoreService and BlobStoreService (spec 10): the halves of a blob service, or false for neither.
@@ -143,6 +145,7 @@ function makeServer(init: CastoreServerInit): Server {
   const server = createServer(options)
   if (blobs !== undefined) {
     registerService(server, BLOB_GRPC_SERVICE, blobServiceImplementation(blobs, { onError }))
+    registerService(server, BLOB_BATCH_GRPC_SERVICE, blobBatchImplementation(blobs, { onError }))
   }
   if (directories !== undefined) {
     registerService(
