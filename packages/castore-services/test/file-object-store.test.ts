@@ -91,6 +91,35 @@ describe('files', () => {
     expect(openDescriptors() - before).toBeLessThan(5)
   })
 
+  it.each([0, 3000])(
+    'of %i bytes are written once, of many puts if absent at the same time',
+    async (length) => {
+      const store = openStore()
+      const keys = Array.from({ length: 200 }, (_, number) => `a/${number}`)
+      const once = () => Promise.all(keys.map((key) => store.putIfAbsent(key, Buffer.alloc(length, key))))
+      const written = (await Promise.all([once(), once(), once()])).flat()
+      expect(written.filter(Boolean)).toHaveLength(keys.length)
+      expect(await once()).toEqual(keys.map(() => false))
+      expect(everything(store.root)).toHaveLength(keys.length)
+      await Promise.all(keys.map((key) => store.put(key, bytes(key))))
+      expect(Buffer.from((await store.get('a/7'))!).toString()).toBe('a/7')
+      await Promise.all(keys.map((key) => store.put(key, bytes(''))))
+      expect(await store.get('a/7')).toHaveLength(0)
+    },
+  )
+
+  it('have their folder made again when somebody has removed it', async () => {
+    const store = openStore()
+    for (const count of [1, 20]) {
+      const puts = () =>
+        Promise.all(Array.from({ length: count }, (_, number) => store.put(`a/b/${number}`, content(number))))
+      await puts()
+      rmSync(join(store.root, 'a'), { recursive: true })
+      await puts()
+      expect(everything(store.root)).toHaveLength(count)
+    }
+  })
+
   it('are not written when the put is cancelled while it waits for its batch', async () => {
     const store = openStore()
     const controller = new AbortController()

@@ -3,15 +3,15 @@ import {
   existsSync,
   fstatSync,
   fsyncSync,
-  linkSync,
   mkdirSync,
   openSync,
   renameSync,
-  unlinkSync,
+  statSync,
   writeSync,
 } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { loadSyncfs } from './syncfs.js'
+import { dirname } from 'node:path'
+import { codeOf, renameNew, tryUnlink } from './file-names.js'
+import { loadSyncfs } from './file-system-calls.js'
 
 /** One object of a batch. */
 export interface FileBatchItem {
@@ -26,11 +26,20 @@ export interface FileFailure {
   readonly message: string
 }
 
-/** What became of an object. */
-export type FileOutcome = { readonly written: boolean } | { readonly failure: FileFailure }
+/** What became of an object; `pending`: it needs the next round as well. */
+export type FileOutcome = 'written' | 'present' | 'pending' | { readonly failure: FileFailure }
+
+/** What became of the objects that were pending, and of the new ones, each in their order. */
+export interface FileRound {
+  readonly earlier: readonly FileOutcome[]
+  readonly items: readonly FileOutcome[]
+}
 
 /** From this many objects on, syncing the file system once is faster than syncing every file and folder. */
-const SYNC_FILESYSTEM_FROM = 8
+const SYNC_FILESYSTEM_FROM = 4
+
+/** How many folders to remember, some 15 MB of them: the shards of blobs and chunks together are 131,072. */
+const KNOWN_FOLDERS = 140_000
 
 /** Not a character of keys, so no object can have such a name, and no list shows one. */
 const TEMPORARY_MARK = '~'
@@ -40,19 +49,25 @@ interface Part {
   readonly target: string
   readonly folder: string
   readonly temporary: string
-  /** On another file system than the root, which syncing the root's does not reach. */
-  elsewhere: boolean
   outcome: FileOutcome
 }
 
 /**
- * Writes batches of objects below one folder, durably: all contents to temporary files, synced, then all names, synced.
- * Synchronous, for a thread of its own.
+ * Writes objects below one folder, durably, many at a time. An object takes two rounds: in the first its content is
+ * written to a temporary file, in the second it gets its name; a round ends with one sync of the file system, which
+ * serves both. An object without content needs no temporary file, and one round. Synchronous, for a thread of its own.
  */
 export class FileBatchWriter {
   readonly #root: string
+  readonly #prefix: string
   readonly #syncFilesystem: boolean
   readonly #label = `${process.pid.toString(36)}-${Math.random().toString(36).slice(2, 10)}`
+  /** The file systems of folders that were there a moment ago. */
+  readonly #folders = new Map<string, number>()
+  #pending: readonly Part[] = []
+  /** The root, open while something is pending: the kernel reports to it every failed write from then on. */
+  #descriptor: number | undefined
+  #device = 0
   #count = 0
 
   /**
@@ -61,93 +76,158 @@ export class FileBatchWriter {
    */
   constructor(root: string, syncFilesystem: boolean) {
     this.#root = root
+    this.#prefix = root.endsWith('/') ? root : `${root}/`
     this.#syncFilesystem = syncFilesystem
   }
 
-  /** @returns what became of each item, in their order; all that say they are written are durable */
-  write(items: readonly FileBatchItem[]): FileOutcome[] {
+  /**
+   * Names what is pending, and takes further objects.
+   *
+   * @param items their contents are not needed any more when this returns
+   * @returns all that are `written` are durable
+   */
+  round(items: readonly FileBatchItem[]): FileRound {
+    const earlier = this.#pending
+    this.#pending = []
     const parts = items.map((item) => this.#part(item))
+    const all = earlier.length === 0 ? parts : [...earlier, ...parts]
     try {
-      this.#makeFolder(this.#root)
-      this.#commit(parts)
+      const together = earlier.length > 0 || parts.length >= SYNC_FILESYSTEM_FROM
+      const syncfs = this.#syncFilesystem && together ? loadSyncfs() : undefined
+      this.#openRoot()
+      if (syncfs === undefined) this.#writeEach(parts)
+      else this.#writeTogether(earlier, parts, syncfs)
     } catch (error) {
-      // Nothing of a batch that could not be synced is acknowledged.
-      for (const part of parts) part.outcome = { failure: failureOf(error) }
+      // Nothing of a round that could not be synced is acknowledged.
+      for (const part of all) {
+        if (part.outcome === 'pending') tryUnlink(part.temporary)
+        part.outcome = { failure: failureOf(error) }
+      }
     }
-    return parts.map(({ outcome }) => outcome)
+    this.#pending = parts.filter(({ outcome }) => outcome === 'pending')
+    if (this.#pending.length === 0) this.#closeRoot()
+    return { earlier: earlier.map(({ outcome }) => outcome), items: parts.map(({ outcome }) => outcome) }
   }
 
   #part(item: FileBatchItem): Part {
-    const target = join(this.#root, item.key)
-    const folder = dirname(target)
-    const temporary = join(folder, `${TEMPORARY_MARK}${this.#label}-${(this.#count++).toString(36)}`)
-    return { item, target, folder, temporary, elsewhere: false, outcome: { written: true } }
+    const target = `${this.#prefix}${item.key}`
+    const folder = target.slice(0, target.lastIndexOf('/'))
+    const temporary = `${folder}/${TEMPORARY_MARK}${this.#label}-${(this.#count++).toString(36)}`
+    return { item, target, folder, temporary, outcome: 'pending' }
   }
 
-  #commit(parts: readonly Part[]): void {
-    const syncfs = this.#syncFilesystem && parts.length >= SYNC_FILESYSTEM_FROM ? loadSyncfs() : undefined
-    // Opened before anything is written: the kernel reports to it every failed write from then on.
-    const root = openSync(this.#root, 'r')
+  #writeTogether(earlier: readonly Part[], parts: readonly Part[], syncfs: (root: number) => void): void {
+    for (const part of earlier) attempt(part, () => publish(part))
+    for (const part of parts) attempt(part, () => this.#write(part, false))
+    if (this.#descriptor !== undefined && (earlier.some(isWritten) || parts.some(isUnderWay))) {
+      syncfs(this.#descriptor)
+    }
+    this.#syncFolders([...earlier, ...parts].filter((part) => isWritten(part) && this.#isElsewhere(part)))
+  }
+
+  #writeEach(parts: readonly Part[]): void {
+    for (const part of parts) {
+      attempt(part, () => {
+        this.#write(part, true)
+        if (part.outcome === 'pending') publish(part)
+      })
+    }
+    this.#syncFolders(parts.filter(isWritten))
+  }
+
+  #write(part: Part, sync: boolean): void {
     try {
-      const device = fstatSync(root).dev
-      for (const part of parts) attempt(part, () => this.#writeTemporary(part, device, syncfs === undefined))
-      try {
-        if (syncfs !== undefined && parts.some(isWritten)) syncfs(root)
-      } catch (error) {
-        for (const part of parts) if (isWritten(part)) tryUnlink(part.temporary)
-        throw error
-      }
-      for (const part of parts) if (isWritten(part)) attempt(part, () => publish(part))
-      const written = parts.filter(isWritten)
-      if (syncfs !== undefined && written.length > 0) syncfs(root)
-      this.#syncFolders(syncfs === undefined ? written : written.filter(({ elsewhere }) => elsewhere))
-    } finally {
-      closeSync(root)
+      this.#writeOnce(part, sync)
+    } catch (error) {
+      // Somebody has removed the folder since.
+      if (codeOf(error) !== 'ENOENT' || !this.#folders.delete(part.folder)) throw error
+      this.#writeOnce(part, sync)
     }
   }
 
-  #writeTemporary(part: Part, device: number, sync: boolean): void {
-    const { item } = part
-    if (item.ifAbsent && existsSync(part.target)) {
-      part.outcome = { written: false }
+  /** Writes the content to the temporary file; what has none gets its name at once. */
+  #writeOnce(part: Part, sync: boolean): void {
+    const { item, target, temporary } = part
+    // In a folder that is new there is nothing, so nobody needs to look.
+    const isNew = this.#makeFolder(part.folder)
+    if (item.content.length === 0) {
+      if (this.#createEmpty(target, sync)) part.outcome = 'written'
+      else if (item.ifAbsent) part.outcome = 'present'
+      if (part.outcome !== 'pending') return
+    } else if (item.ifAbsent && !isNew && existsSync(target)) {
+      part.outcome = 'present'
       return
     }
-    const file = this.#openNew(part)
+    const file = openSync(temporary, 'wx')
     try {
-      part.elsewhere = fstatSync(file).dev !== device
       writeAll(file, item.content)
-      if (sync || part.elsewhere) fsyncSync(file)
+      if (sync || this.#isElsewhere(part)) fsyncSync(file)
     } catch (error) {
-      tryUnlink(part.temporary)
+      tryUnlink(temporary)
       throw error
     } finally {
       closeSync(file)
     }
   }
 
-  #openNew({ temporary, folder }: Part): number {
+  /** @returns whether there was none of that name */
+  #createEmpty(target: string, sync: boolean): boolean {
+    let file: number
     try {
-      return openSync(temporary, 'wx')
+      file = openSync(target, 'wx')
     } catch (error) {
-      if (codeOf(error) !== 'ENOENT') throw error
-      this.#makeFolder(folder)
-      return openSync(temporary, 'wx')
+      if (codeOf(error) === 'EEXIST') return false
+      throw error
     }
+    try {
+      if (sync) fsyncSync(file)
+    } finally {
+      closeSync(file)
+    }
+    return true
   }
 
-  #makeFolder(folder: string): void {
-    try {
-      mkdirSync(folder)
-    } catch (error) {
-      const code = codeOf(error)
-      if (code === 'EEXIST') return
-      if (code !== 'ENOENT') throw error
-      this.#makeFolder(dirname(folder))
-      this.#makeFolder(folder)
-      return
+  /** On another file system than the root, which syncing the root's does not reach. */
+  #isElsewhere({ folder }: Part): boolean {
+    return this.#folders.get(folder) !== this.#device
+  }
+
+  /** @returns whether it was not there */
+  #makeFolder(folder: string): boolean {
+    if (this.#folders.has(folder)) return false
+    const first = mkdirSync(folder, { recursive: true })
+    if (this.#folders.size >= KNOWN_FOLDERS) this.#folders.clear()
+    // A folder that is new is where its parent is.
+    this.#folders.set(folder, first === folder ? this.#deviceOf(dirname(folder)) : statSync(folder).dev)
+    return first !== undefined
+  }
+
+  #deviceOf(folder: string): number {
+    let device = this.#folders.get(folder)
+    if (device === undefined) {
+      device = statSync(folder).dev
+      this.#folders.set(folder, device)
     }
+    return device
+  }
+
+  #openRoot(): void {
+    if (this.#descriptor !== undefined) return
+    const first = mkdirSync(this.#root, { recursive: true })
     // The folders between the root and the objects are synced with these.
-    if (folder.length <= this.#root.length) syncFolder(dirname(folder))
+    if (first !== undefined) {
+      for (let folder = this.#root; folder.length >= first.length; folder = dirname(folder)) {
+        syncFolder(dirname(folder))
+      }
+    }
+    const descriptor = openSync(this.#root, 'r')
+    this.#descriptor = descriptor
+    this.#device = fstatSync(descriptor).dev
+  }
+
+  #closeRoot(): void {
+    if (this.#descriptor !== undefined) closeSync(this.#descriptor)
+    this.#descriptor = undefined
   }
 
   #syncFolders(parts: readonly Part[]): void {
@@ -163,37 +243,24 @@ export class FileBatchWriter {
 }
 
 function publish(part: Part): void {
+  const { item, temporary, target } = part
   try {
-    if (!part.item.ifAbsent) renameSync(part.temporary, part.target)
-    else part.outcome = { written: linkNew(part.temporary, part.target) }
+    if (!item.ifAbsent) {
+      renameSync(temporary, target)
+      part.outcome = 'written'
+    } else part.outcome = renameNew(temporary, target) ? 'written' : 'present'
   } catch (error) {
-    tryUnlink(part.temporary)
+    tryUnlink(temporary)
     throw error
   }
 }
 
-/** Gives a file its name unless there is one of that name: at once, where the file system has links. */
-function linkNew(temporary: string, target: string): boolean {
-  try {
-    linkSync(temporary, target)
-  } catch (error) {
-    const code = codeOf(error)
-    if (code !== 'EEXIST') {
-      if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error
-      if (!existsSync(target)) {
-        renameSync(temporary, target)
-        return true
-      }
-    }
-    tryUnlink(temporary)
-    return false
-  }
-  tryUnlink(temporary)
-  return true
+function isWritten({ outcome }: Part): boolean {
+  return outcome === 'written'
 }
 
-function isWritten({ outcome }: Part): boolean {
-  return 'written' in outcome && outcome.written
+function isUnderWay({ outcome }: Part): boolean {
+  return outcome === 'written' || outcome === 'pending'
 }
 
 function attempt(part: Part, step: () => void): void {
@@ -217,18 +284,6 @@ function syncFolder(folder: string): void {
   } finally {
     closeSync(descriptor)
   }
-}
-
-function tryUnlink(path: string): void {
-  try {
-    unlinkSync(path)
-  } catch {
-    // It is invisible, and the failure that led here matters more.
-  }
-}
-
-function codeOf(error: unknown): string {
-  return String((error as NodeJS.ErrnoException | undefined)?.code)
 }
 
 function failureOf(error: unknown): FileFailure {

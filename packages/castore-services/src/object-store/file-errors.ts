@@ -10,6 +10,8 @@ const KINDS: Readonly<Record<string, readonly [code: CastoreErrorCode, words: st
   EIO: ['storage', 'the device failed'],
   ENAMETOOLONG: ['storage', 'the name is longer than the file system allows'],
   ENOTDIR: ['storage', 'a file is where a folder has to be'],
+  // Folders are made in one go, which fails so when one of them is a file.
+  EEXIST: ['storage', 'a file is where a folder has to be'],
   EISDIR: ['storage', 'a folder is where the object has to be'],
   ENOTEMPTY: ['storage', 'a folder is where the object has to be'],
   EMFILE: ['unavailable', 'too many open files'],

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { FileBatchWriter, type FileOutcome } from './file-batch.js'
+import { FileBatchWriter } from './file-batch.js'
 
 /** What the thread is told once. */
 export interface FileWorkerData {
@@ -7,33 +7,30 @@ export interface FileWorkerData {
   readonly syncFilesystem: boolean
 }
 
-/** One batch: the contents lie one after the other in `contents`. */
+/** The objects of one round: the contents lie one after the other. */
 export interface FileWorkerRequest {
   readonly contents: ArrayBuffer
-  readonly items: readonly {
-    readonly key: string
-    readonly offset: number
-    readonly length: number
-    readonly ifAbsent: boolean
-  }[]
+  /** One a line. */
+  readonly keys: string
+  readonly lengths: readonly number[]
+  readonly ifAbsent: readonly boolean[]
 }
 
-/** What became of its items, in their order. */
-export type FileWorkerReply = readonly FileOutcome[]
-
-/** The thread that writes the objects of a FileObjectStore. */
+/** A thread that writes the objects of a FileObjectStore. */
 const { root, syncFilesystem } = (workerData ?? {}) as FileWorkerData
 if (parentPort !== null) {
   const port = parentPort
+  // Nobody sees the stacks of this thread, and taking them costs more than most system calls.
+  Error.stackTraceLimit = 0
   const writer = new FileBatchWriter(root, syncFilesystem)
-  port.on('message', ({ contents, items }: FileWorkerRequest) => {
-    const reply: FileWorkerReply = writer.write(
-      items.map(({ key, offset, length, ifAbsent }) => ({
-        key,
-        content: new Uint8Array(contents, offset, length),
-        ifAbsent,
-      })),
-    )
-    port.postMessage(reply)
+  port.on('message', ({ contents, keys, lengths, ifAbsent }: FileWorkerRequest) => {
+    const names = keys.split('\n')
+    let offset = 0
+    const items = lengths.map((length, index) => {
+      const content = new Uint8Array(contents, offset, length)
+      offset += length
+      return { key: names[index]!, content, ifAbsent: ifAbsent[index]! }
+    })
+    port.postMessage(writer.round(items))
   })
 }

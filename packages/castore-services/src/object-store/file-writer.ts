@@ -1,11 +1,12 @@
 import { Worker } from 'node:worker_threads'
 import { CastoreError } from '../errors.js'
+import type { FileOutcome, FileRound } from './file-batch.js'
 import { fileError } from './file-errors.js'
-import type { FileWorkerData, FileWorkerReply, FileWorkerRequest } from './file-worker.js'
+import type { FileWorkerData, FileWorkerRequest } from './file-worker.js'
 
 /** The most of one batch: it waits in memory twice, and everybody in it waits for the last. */
 const BATCH_BYTES = 8 * 1024 * 1024
-const BATCH_OBJECTS = 4096
+const BATCH_OBJECTS = 2048
 /** With two, one prepares a batch while the disk syncs that of the other. */
 const THREADS = 2
 /** A second thread pays when this many wait for the first. */
@@ -23,6 +24,8 @@ interface Entry {
 
 interface Thread {
   readonly worker: Worker
+  /** What the last round has left for the next. */
+  pending: readonly Entry[]
   batch: readonly Entry[]
 }
 
@@ -77,7 +80,9 @@ export class FileWriter {
   }
 
   #checkDrained(): void {
-    if (this.#queue.size === 0 && this.#idle.length === this.#threads.length) this.#drained()
+    const isIdle = this.#idle.length === this.#threads.length
+    if (isIdle && this.#queue.size === 0 && this.#idle.every(({ pending }) => pending.length === 0))
+      this.#drained()
   }
 
   // Not at once, so that what a caller puts in one go is one batch.
@@ -91,9 +96,9 @@ export class FileWriter {
   }
 
   #dispatch(): void {
-    while (this.#queue.size > 0) {
+    for (;;) {
       const thread = this.#takeThread()
-      if (thread === undefined) return
+      if (thread === undefined) break
       thread.batch = this.#takeBatch()
       thread.worker.ref()
       const request = packed(thread.batch)
@@ -102,7 +107,11 @@ export class FileWriter {
     this.#checkDrained()
   }
 
+  /** One that has something to do. */
   #takeThread(): Thread | undefined {
+    const unfinished = this.#idle.findIndex(({ pending }) => pending.length > 0)
+    if (unfinished >= 0) return this.#idle.splice(unfinished, 1)[0]
+    if (this.#queue.size === 0) return undefined
     const idle = this.#idle.pop()
     if (idle !== undefined || this.#threads.length >= THREADS) return idle
     const wanted = this.#threads.length === 0 || this.#queue.size >= WAITING_FOR_SECOND
@@ -123,34 +132,39 @@ export class FileWriter {
 
   #start(): Thread {
     const module = new URL(import.meta.resolve('@neve/castore-services/object-store/file-worker'))
-    const thread: Thread = { worker: new Worker(module, { workerData: this.#data }), batch: [] }
-    thread.worker.on('message', (reply: FileWorkerReply) => this.#settle(thread, reply))
+    const thread: Thread = { worker: new Worker(module, { workerData: this.#data }), pending: [], batch: [] }
+    thread.worker.on('message', (round: FileRound) => this.#settle(thread, round))
     thread.worker.on('error', (error) => this.#lose(thread, error))
     thread.worker.on('exit', () => this.#lose(thread, new Error('the thread ended')))
     this.#threads.push(thread)
     return thread
   }
 
-  #settle(thread: Thread, reply: FileWorkerReply): void {
-    for (const [index, entry] of thread.batch.entries()) {
-      const outcome = reply[index]!
-      entry.signal?.removeEventListener('abort', entry.onAbort)
-      if ('written' in outcome) entry.resolve(outcome.written)
-      else entry.reject(fileError(outcome.failure, `write object ${entry.key}`, this.#name))
-    }
+  #settle(thread: Thread, { earlier, items }: FileRound): void {
+    for (const [index, entry] of thread.pending.entries()) this.#answer(entry, earlier[index]!)
+    for (const [index, entry] of thread.batch.entries()) this.#answer(entry, items[index]!)
+    thread.pending = thread.batch.filter((_, index) => items[index] === 'pending')
     thread.batch = []
     // An idle thread does not keep the process alive.
-    thread.worker.unref()
+    if (thread.pending.length === 0) thread.worker.unref()
     this.#idle.push(thread)
     this.#schedule()
   }
 
+  #answer({ key, signal, onAbort, resolve, reject }: Entry, outcome: FileOutcome): void {
+    if (outcome === 'pending') return
+    signal?.removeEventListener('abort', onAbort)
+    if (typeof outcome === 'string') resolve(outcome === 'written')
+    else reject(fileError(outcome.failure, `write object ${key}`, this.#name))
+  }
+
   #lose(thread: Thread, cause: unknown): void {
-    for (const { key, reject, signal, onAbort } of thread.batch) {
+    for (const { key, reject, signal, onAbort } of [...thread.pending, ...thread.batch]) {
       signal?.removeEventListener('abort', onAbort)
       const message = `cannot write object ${key}: the writing thread failed (${this.#name})`
       reject(new CastoreError('storage', message, { cause }))
     }
+    thread.pending = []
     thread.batch = []
     for (const list of [this.#threads, this.#idle]) {
       const index = list.indexOf(thread)
@@ -161,15 +175,18 @@ export class FileWriter {
 }
 
 function packed(batch: readonly Entry[]): FileWorkerRequest {
-  const length = batch.reduce((sum, { content }) => sum + content.length, 0)
+  const lengths = batch.map(({ content }) => content.length)
   // Not from the pool of small buffers, which cannot be handed over, and not zeroed first.
-  const contents = Buffer.allocUnsafeSlow(length)
+  const contents = Buffer.allocUnsafeSlow(lengths.reduce((sum, length) => sum + length, 0))
   let offset = 0
-  const items = batch.map(({ key, content, ifAbsent }) => {
+  for (const { content } of batch) {
     contents.set(content, offset)
-    const item = { key, offset, length: content.length, ifAbsent }
     offset += content.length
-    return item
-  })
-  return { contents: contents.buffer as ArrayBuffer, items }
+  }
+  return {
+    contents: contents.buffer as ArrayBuffer,
+    keys: batch.map(({ key }) => key).join('\n'),
+    lengths,
+    ifAbsent: batch.map(({ ifAbsent }) => ifAbsent),
+  }
 }
