@@ -3,6 +3,7 @@ import { checksumHolds, expandInto, keyMatches, parseHeader, RECORD_HEADER, Reco
 import { type SegmentFiles, segmentName } from './segment.js'
 import type { Location } from './table-values.js'
 import type { Tables } from './tables.js'
+import { isFrameOf } from './zstd-frame.js'
 
 /** How far a read may lie ahead of the last one and still count as going on from it, in bytes. */
 const NEAR = 256 * 1024
@@ -127,6 +128,11 @@ export class ContentReader {
     if (out.length !== stored.payload.length) return false
     out.set(stored.payload)
     return true
+  }
+
+  /** Whether a compressed payload is one whole zstd frame that says it gives `rawLength` bytes: fit to be sent as it is. */
+  isWholeFrame(stored: StoredContent): boolean {
+    return stored.compressed && isFrameOf(stored.payload, stored.rawLength)
   }
 
   #checkReady(): void {

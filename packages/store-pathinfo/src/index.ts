@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 
+export { type CompressNarOptions, compressNar } from './compress-nar.js'
 export { embeddedPath } from './embedded-address.js'
 export { EmbeddedPathInfos } from './embedded-path-infos.js'
 export { StoreError, type StoreErrorCode } from './errors.js'

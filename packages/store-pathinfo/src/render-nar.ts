@@ -11,6 +11,7 @@ import {
   type ContentFailure,
   type ContentTask,
   ContentThreads,
+  type FrameCheck,
   type Slot,
   SlotAllowance,
 } from '@neve/castore-services/blob/content-threads'
@@ -106,11 +107,16 @@ async function wholeFile(blobs: BlobService, file: FileNode, signal: AbortSignal
   return content
 }
 
-/** Content is put between the rest of the NAR where it is read: what comes back from a task is a stretch of the NAR. */
-async function* renderFromEngine(
+/**
+ * Content is put between the rest of the NAR where it is read: what comes back from a task is a stretch of the NAR.
+ *
+ * @param frames makes it a zstd stream of the stored frames, verified so
+ */
+export async function* renderFromEngine(
   engine: EmbeddedStore,
   source: AsyncIterable<readonly NarStep[]>,
   options: RenderNarOptions,
+  frames?: FrameCheck,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const threads = options.threads ?? new ContentThreads(engine)
   const slots = new SlotAllowance(threads, SLOTS)
@@ -119,7 +125,7 @@ async function* renderFromEngine(
   const load = async (batch: NarBatch): Promise<{ slot: Slot; length: number }> => {
     const slot = await slots.take()
     held.add(slot)
-    const task = contentTask(slot, batch)
+    const task = contentTask(slot, batch, frames)
     // What fits one task is not worth a thread.
     const here = started++ === 0 || batch.pieces.length === 0
     const result = here ? threads.runHere(task) : await threads.run(task)
@@ -140,7 +146,11 @@ async function* renderFromEngine(
   }
 }
 
-function contentTask(slot: Slot, { pieces, literal, gaps }: NarBatch): ContentTask {
+function contentTask(
+  slot: Slot,
+  { pieces, literal, gaps }: NarBatch,
+  frames: FrameCheck | undefined,
+): ContentTask {
   const digests = new Uint8Array(pieces.length * 32)
   const sizes = new Uint32Array(pieces.length)
   for (const [index, piece] of pieces.entries()) {
@@ -148,7 +158,7 @@ function contentTask(slot: Slot, { pieces, literal, gaps }: NarBatch): ContentTa
     sizes[index] = piece.size
   }
   slot.packed.set(literal)
-  return { slot, digests, sizes, gaps, literalLength: literal.length }
+  return { slot, digests, sizes, gaps, literalLength: literal.length, frames }
 }
 
 function failed(engine: EmbeddedStore, batch: NarBatch, failure: ContentFailure): Error {

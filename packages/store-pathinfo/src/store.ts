@@ -6,6 +6,7 @@ import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embed
 import type { IngestProgress } from '@neve/castore-services/ingest/filesystem'
 import type { EmbeddedStore } from '@neve/embedded-store'
 import { StorePath } from '@neve/nix-compat'
+import { type CompressNarOptions, compressNar } from './compress-nar.js'
 import { EmbeddedPathInfos } from './embedded-path-infos.js'
 import { StoreError } from './errors.js'
 import { type ImportArchiveOptions, type ImportedArchive, importArchive } from './import-archive.js'
@@ -107,6 +108,19 @@ export class Store implements AsyncDisposable {
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncIterable<Uint8Array> {
     yield* renderNar(this, await this.#node(target), { ...options, threads: this.#contentThreads() })
+  }
+
+  /**
+   * The NAR of a store path or node as a zstd stream, of the frames that are stored where blobs are stored in frames:
+   * see {@link compressNar}. Each piece belongs to the caller until it asks for the next.
+   *
+   * @throws StoreError on iterating; then what was delivered is to be thrown away
+   */
+  async *compressedNar(
+    target: string | StorePath | Node,
+    options: Omit<CompressNarOptions, 'threads'> = {},
+  ): AsyncIterable<Uint8Array> {
+    yield* compressNar(this, await this.#node(target), { ...options, threads: this.#contentThreads() })
   }
 
   /**

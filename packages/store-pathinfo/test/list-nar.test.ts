@@ -1,6 +1,7 @@
 import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { B3Digest, type Node } from '@neve/castore-model'
+import type { BlobService } from '@neve/castore-services'
 import { ingestPath } from '@neve/castore-services/ingest/filesystem'
 import { NarError, type NarListing, type NarListingNode } from '@neve/nar'
 import { listNar, type NarServices, renderNar } from '@neve/store-pathinfo'
@@ -91,8 +92,8 @@ describe('listing a NAR', () => {
 
   it('needs no blobs, and says which directory is missing', async () => {
     const { directories } = memoryServices()
-    const refusing = new Proxy({}, { get: () => expect.unreachable() })
-    const services = { directories, blobs: refusing } as NarServices
+    const blobs = new Proxy({} as BlobService, { get: () => expect.unreachable() })
+    const services = { directories, blobs }
     const file: Node = { kind: 'file', digest: digestOf(3), size: 12n, executable: true }
     expect(await list(services, file)).toBe(
       '{"root":{"executable":true,"narOffset":128,"size":12,"type":"regular"},"version":1}',

@@ -1,6 +1,7 @@
 import { blake3, equalBytes } from '@neve/castore-model'
 import { type ContentReader, DamagedRecordError, type EmbeddedStore } from '@neve/embedded-store'
 import type { Slot, TaskRunner } from '../concurrency/slot-threads.js'
+import { StoredFrameTasks } from './stored-frame-tasks.js'
 
 /**
  * Pieces of content to read into a slot's raw part, each stored as one record, with given bytes between them: the
@@ -15,7 +16,20 @@ export interface ContentTask {
   /** How many bytes of the literal go before each piece; the rest goes behind the last. */
   readonly gaps: Uint32Array
   readonly literalLength: number
+  /** Makes a zstd stream of it, from the frames that are stored. Default: the content itself. */
+  readonly frames?: FrameCheck | undefined
 }
+
+/**
+ * How a stored zstd frame is verified before it leaves as it is. Content that is not stored as a frame is hashed in any
+ * case.
+ *
+ * - `checksum`: by its record's checksum, which the store made of the stored bytes, the digest and a number of its own
+ *   when the content had just been hashed. It finds damage; that the frame expands to what the digest stands for
+ *   follows from how it was written.
+ * - `digest`: it is expanded, and the content compared with its digest.
+ */
+export type FrameCheck = 'checksum' | 'digest'
 
 /** Why a piece could not be read. */
 export interface ContentFailure {
@@ -36,6 +50,7 @@ export interface ContentResult {
 export class ContentTasks implements TaskRunner<ContentTask, ContentResult> {
   readonly #engine: EmbeddedStore
   readonly #reader: ContentReader
+  #frames: StoredFrameTasks | undefined
 
   constructor(engine: EmbeddedStore) {
     this.#engine = engine
@@ -43,7 +58,12 @@ export class ContentTasks implements TaskRunner<ContentTask, ContentResult> {
     this.#reader = engine.contentReader({ checksums: false })
   }
 
-  run({ slot, digests, sizes, gaps, literalLength }: ContentTask): ContentResult {
+  run(task: ContentTask): ContentResult {
+    if (task.frames !== undefined) {
+      this.#frames ??= new StoredFrameTasks(this.#engine)
+      return this.#frames.run(task, task.frames)
+    }
+    const { slot, digests, sizes, gaps, literalLength } = task
     const { raw, packed } = slot
     let from = 0
     let at = 0

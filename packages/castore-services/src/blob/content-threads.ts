@@ -3,7 +3,7 @@ import { SlotThreads } from '../concurrency/slot-threads.js'
 import { type ContentResult, type ContentTask, ContentTasks } from './content-tasks.js'
 
 export { type Slot, SlotAllowance } from '../concurrency/slot-threads.js'
-export type { ContentFailure, ContentResult, ContentTask } from './content-tasks.js'
+export type { ContentFailure, ContentResult, ContentTask, FrameCheck } from './content-tasks.js'
 
 /** A task takes no further piece from here on, in bytes of content and literal. */
 export const CONTENT_TASK_BYTES = 1024 * 1024
@@ -11,7 +11,10 @@ export const CONTENT_TASK_BYTES = 1024 * 1024
 export const CONTENT_TASK_PIECES = 512
 /** Room for the literal of one task, in bytes. */
 export const LITERAL_ROOM = 256 * 1024
-/** Room for what comes of one task, in bytes: when it is all but full, the largest chunk and a literal fit behind. */
+/**
+ * Room for what comes of one task, in bytes: when it is all but full, the largest chunk and a literal fit behind; so do
+ * the headers of frames (see `zstdOutputBound`), since a task is cut long before its literal fills all of its room.
+ */
 const CONTENT_ROOM = CONTENT_TASK_BYTES + 512 * 1024 + LITERAL_ROOM
 
 /** Threads that read, expand and verify content of one embedded store. Any number of readers may share them. */
