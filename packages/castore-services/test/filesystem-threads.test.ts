@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { FileWorkers } from '@neve/castore-services/ingest/filesystem'
 import { describe, expect, it } from 'vitest'
 import { embeddedServices } from './embedded-fixture.js'
@@ -30,5 +33,35 @@ describe('the threads', () => {
       )
     }
     await engine.close()
+  })
+
+  it('leave tasks that they have not begun to a caller who is in a hurry', async () => {
+    const { engine } = await embeddedServices()
+    const folder = mkdtempSync(join(tmpdir(), 'threads-'))
+    const workers = new FileWorkers(engine, 1)
+    const slots = Array.from({ length: 6 }, () => workers.takeSlot())
+    const read = (slot: (typeof slots)[number], content: string) => {
+      const name = join(folder, content)
+      writeFileSync(name, content)
+      const paths = Buffer.from(`\0${name}\0\0`)
+      const task = { type: 'read', paths, skip: 0, useFileCache: false, lookUp: false } as const
+      return workers.run({ ...task, slot, framing: 'records' })
+    }
+    const text = (slot: (typeof slots)[number], length: number) => slot.raw.toString('latin1', 0, length)
+    // The thread has not even started.
+    const first = slots.map((slot, index) => read(slot, `first ${index}`))
+    for (const slot of slots) {
+      workers.hurry(slot)
+      workers.hurry(slot)
+    }
+    for (const [index, slot] of slots.entries()) expect(text(slot, 7)).toBe(`first ${index}`)
+    // The same slots again: what the thread finds of the first tasks is none of its business.
+    const second = slots.map((slot, index) => read(slot, `second ${index}`))
+    workers.hurry(slots[3]!)
+    await Promise.all([...first, ...second])
+    for (const [index, slot] of slots.entries()) expect(text(slot, 8)).toBe(`second ${index}`)
+    await workers.close()
+    await engine.close()
+    rmSync(folder, { recursive: true })
   })
 })

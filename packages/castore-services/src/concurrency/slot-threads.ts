@@ -11,6 +11,8 @@ export interface Slot {
   readonly number: number
   raw: Buffer
   packed: Buffer
+  /** Holds the id of the task that waits to be run in shared memory: whoever takes it out runs the task. */
+  readonly waiting: Int32Array | undefined
 }
 
 /** A task for {@link SlotThreads}: everything but the slot must survive a structured clone. */
@@ -44,19 +46,27 @@ export interface SlotThreadsInit<T extends SlotTask, R> {
   readonly count?: number | undefined
 }
 
-interface Pending<R> {
-  readonly slot: Slot
+interface Pending<T, R> {
+  readonly task: T
   readonly resolve: (result: R) => void
   readonly reject: (error: unknown) => void
 }
 
-interface Thread<R> {
+interface Thread<T, R> {
   readonly worker: Worker
   /** Resolves when it has ended. */
   readonly ended: Promise<void>
-  readonly pending: Map<number, Pending<R>>
+  readonly pending: Map<number, Pending<T, R>>
   /** The slots whose memory it has been sent. */
   readonly slots: Set<number>
+}
+
+/** Ids of tasks are positive numbers of 31 bits, so that they go into a slot. */
+const MAX_SEQUENCE = 0x7fffffff
+
+/** @returns whether this call is the one that may run the task */
+function takeOut({ waiting }: Slot, id: number): boolean {
+  return waiting === undefined || Atomics.compareExchange(waiting, 0, id, 0) === id
 }
 
 /** Sent to a thread that is to end. */
@@ -74,7 +84,8 @@ interface TaskMessage {
 interface SlotMemory {
   readonly raw: ArrayBufferLike
   readonly packed: ArrayBufferLike
-  readonly shared: boolean
+  /** Undefined where the memory is moved. */
+  readonly waiting: Int32Array | undefined
 }
 
 /**
@@ -83,7 +94,7 @@ interface SlotMemory {
  */
 export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
   readonly #init: SlotThreadsInit<T, R>
-  readonly #threads: Thread<R>[] = []
+  readonly #threads: Thread<T, R>[] = []
   readonly #idleSlots: Slot[] = []
   #slots = 0
   #here: TaskRunner<T, R> | undefined
@@ -92,11 +103,14 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
   #closing: Promise<void> | undefined
   readonly #shared: boolean
   readonly count: number
+  /** How many threads may be started for tasks that are not pinned. Default: all. */
+  limit: number
 
   constructor(init: SlotThreadsInit<T, R>) {
     this.#init = init
     this.#shared = init.shared !== false
     this.count = Math.max(1, init.count ?? Math.min(availableParallelism(), 8))
+    this.limit = this.count
   }
 
   /** Memory for a task: see {@link SlotAllowance}, which bounds how much of it one consumer takes. */
@@ -104,7 +118,14 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
     const { rawRoom, packedRoom } = this.#init
     const room = (length: number): Buffer =>
       Buffer.from(this.#shared ? new SharedArrayBuffer(length) : new ArrayBuffer(length))
-    return this.#idleSlots.pop() ?? { number: this.#slots++, raw: room(rawRoom), packed: room(packedRoom) }
+    return (
+      this.#idleSlots.pop() ?? {
+        number: this.#slots++,
+        raw: room(rawRoom),
+        packed: room(packedRoom),
+        waiting: this.#shared ? new Int32Array(new SharedArrayBuffer(4)) : undefined,
+      }
+    )
   }
 
   giveSlot(slot: Slot): void {
@@ -125,43 +146,70 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
    */
   run(task: T, pin?: number, apart?: number): Promise<R> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    while (this.#threads.length < this.count) this.#threads.push(this.#start())
+    const wanted = pin === undefined ? Math.max(1, this.limit) : this.count
+    while (this.#threads.length < wanted) this.#threads.push(this.#start())
     const avoided = apart === undefined ? undefined : this.#threads[apart % this.count]
-    const load = (thread: Thread<R>): number => thread.pending.size + (thread === avoided ? 0.5 : 0)
+    const load = (thread: Thread<T, R>): number => thread.pending.size + (thread === avoided ? 0.5 : 0)
     const thread =
       pin === undefined
         ? this.#threads.reduce((best, next) => (load(next) < load(best) ? next : best))
         : this.#threads[pin % this.count]!
-    const id = this.#sequence++
+    this.#sequence = (this.#sequence % MAX_SEQUENCE) + 1
+    const id = this.#sequence
     const { slot, ...rest } = task
+    const { raw, packed, waiting } = slot
     const known = this.#shared && thread.slots.has(slot.number)
     thread.slots.add(slot.number)
     const message: TaskMessage = {
       id,
       task: rest,
       slot: slot.number,
-      memory: known ? undefined : { raw: slot.raw.buffer, packed: slot.packed.buffer, shared: this.#shared },
+      memory: known ? undefined : { raw: raw.buffer, packed: packed.buffer, waiting },
     }
+    if (waiting !== undefined) Atomics.store(waiting, 0, id)
     return new Promise((resolve, reject) => {
       if (thread.pending.size === 0) thread.worker.ref()
-      thread.pending.set(id, { slot, resolve, reject })
+      thread.pending.set(id, { task, resolve, reject })
       thread.worker.postMessage(message, this.#shared ? [] : buffersOf(slot))
     })
   }
 
-  #start(): Thread<R> {
+  /**
+   * Runs the task in a shared slot here and now, if no thread has begun with it: for a caller that would only wait. Not
+   * for tasks that are pinned.
+   */
+  hurry(slot: Slot): void {
+    for (const thread of this.#threads) {
+      for (const [id, { task, resolve, reject }] of thread.pending) {
+        if (task.slot !== slot || !takeOut(slot, id)) continue
+        this.#settle(thread, id)
+        try {
+          resolve(this.runHere(task))
+        } catch (error) {
+          reject(error)
+        }
+        return
+      }
+    }
+  }
+
+  #settle(thread: Thread<T, R>, id: number): void {
+    thread.pending.delete(id)
+    if (thread.pending.size === 0) thread.worker.unref()
+  }
+
+  #start(): Thread<T, R> {
     const { module, workerData } = this.#init
     const worker = new Worker(new URL(import.meta.resolve(module)), { workerData })
     const ended = new Promise<void>((resolve) => worker.on('exit', () => resolve()))
-    const thread: Thread<R> = { worker, ended, pending: new Map(), slots: new Set() }
+    const thread: Thread<T, R> = { worker, ended, pending: new Map(), slots: new Set() }
     worker.on('message', ({ id, result, memory }: { id: number; result: R; memory?: SlotMemory }) => {
       const pending = thread.pending.get(id)
       if (memory !== undefined && pending !== undefined) {
-        pending.slot.raw = Buffer.from(memory.raw)
-        pending.slot.packed = Buffer.from(memory.packed)
+        pending.task.slot.raw = Buffer.from(memory.raw)
+        pending.task.slot.packed = Buffer.from(memory.packed)
       }
-      thread.pending.delete(id)
-      if (thread.pending.size === 0) worker.unref()
+      this.#settle(thread, id)
       pending?.resolve(result)
     })
     const fail = (error: unknown): void => {
@@ -249,18 +297,20 @@ export function serveTasks<T extends SlotTask, R>(port: TaskPort, server: TaskSe
     }
     const { id, task, slot, memory } = message as TaskMessage
     if (memory !== undefined) {
-      slots[slot] = { number: slot, raw: Buffer.from(memory.raw), packed: Buffer.from(memory.packed) }
+      const { raw, packed, waiting } = memory
+      slots[slot] = { number: slot, raw: Buffer.from(raw), packed: Buffer.from(packed), waiting }
     }
     const lent = slots[slot]!
     const whole = { ...task, slot: lent } as T
     inOrder(prepare(whole), () => {
+      if (!takeOut(lent, id)) return
       const result = runner.run(whole)
-      if (memory === undefined || memory.shared) {
+      if (lent.waiting !== undefined) {
         port.postMessage({ id, result }, moved(result))
         return
       }
       delete slots[slot]
-      const back: SlotMemory = { raw: lent.raw.buffer, packed: lent.packed.buffer, shared: false }
+      const back: SlotMemory = { raw: lent.raw.buffer, packed: lent.packed.buffer, waiting: undefined }
       port.postMessage({ id, result, memory: back }, [...moved(result), ...buffersOf(lent)])
     })
   })

@@ -1,15 +1,14 @@
 import { resolve } from 'node:path'
 import type { DirectorySizes, Node } from '@neve/castore-model'
-import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
+import type { WriteSession } from '@neve/embedded-store'
 import type { BlobService } from '../blob-service.js'
 import type { DirectoryService } from '../directory-service.js'
-import { folderKey } from './file-cache.js'
 import type { FileWorkers } from './file-workers.js'
-import { withSlash } from './folder-records.js'
 import { Ingestion } from './ingestion.js'
 
 export { FileWorkers } from './file-workers.js'
 export { displayPath, IngestPathError, type IngestPathErrorCode } from './filesystem-error.js'
+export { isRecorded } from './folder-records.js'
 
 import { IngestPathError } from './filesystem-error.js'
 
@@ -67,11 +66,6 @@ export interface IngestPathResult extends IngestProgress {
   readonly newBytes: number
   /** Bytes that were written for them. */
   readonly storedBytes: number
-}
-
-/** Whether the files of this tree are known from an earlier import: then they need not be read again. */
-export function isRecorded(engine: EmbeddedStore, path: Uint8Array): boolean {
-  return engine.has('files', folderKey(withSlash(path)))
 }
 
 /** The services that {@link ingestPath} writes to. */

@@ -1,4 +1,4 @@
-import type { WriteSession } from '@neve/embedded-store'
+import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
 import { FolderRecordWriter, folderKey } from './file-cache.js'
 import type { FileResult, FileSeen } from './file-tasks-protocol.js'
 
@@ -51,4 +51,9 @@ export class FolderRecords {
 /** A folder's path with a slash at its end: the form that records are kept under. */
 export function withSlash(path: Uint8Array): Uint8Array {
   return path[path.length - 1] === 0x2f ? path : Buffer.concat([path, Buffer.from('/')])
+}
+
+/** Whether the files of this tree are known from an earlier import: then they need not be read again. */
+export function isRecorded(engine: EmbeddedStore, path: Uint8Array): boolean {
+  return engine.has('files', folderKey(withSlash(path)))
 }

@@ -12,7 +12,7 @@ import { FileWorkers } from './file-workers.js'
 import type { IngestPathOptions, IngestPathResult, IngestProgress, IngestServices } from './filesystem.js'
 import { displayPath, IngestPathError } from './filesystem-error.js'
 import { childPath, type WalkStep } from './filesystem-walk.js'
-import { FolderRecords } from './folder-records.js'
+import { FolderRecords, isRecorded } from './folder-records.js'
 import { LargeFile } from './large-file.js'
 import { fileNode, TreeAssembler } from './tree-assembler.js'
 
@@ -57,6 +57,9 @@ export class Ingestion {
   }
 
   async run(): Promise<IngestPathResult> {
+    // Files that are known take so little time that a thread less, which need not start, is faster.
+    const known = this.#useRecords && this.#engine !== undefined && isRecorded(this.#engine, this.#root)
+    this.#workers.limit = this.#workers.count - (known ? 1 : 0)
     const batches = walkBatches(this.#root)
     let ahead = batches.next()
     const take = (): FileBatch | undefined => {
@@ -187,6 +190,8 @@ export class Ingestion {
           this.#release(batch)
           if (!here) await this.#dispatch(batch, done)
         }
+        // Where no thread has come to it yet, waiting would take longer.
+        if (batch.slot !== undefined) this.#workers.hurry(batch.slot)
         const result: ReadFilesResult = here ? await this.#readHere(batch, done) : await batch.result!
         files = readFileResults(result)
         failure = result.failure
