@@ -33,6 +33,62 @@ afterAll(() => {
 })
 
 describe('nar', () => {
+  test('--range writes the bytes of a range, and nothing else', async () => {
+    const { stdout: nar } = await run('nar', storePath)
+    const { length } = nar
+    for (const [range, start, end] of [
+      ['0-0', 0, 1],
+      ['100-1099', 100, 1100],
+      [`${length - 5}-`, length - 5, length],
+      ['-16', length - 16, length],
+      [`-${length + 5}`, 0, length],
+      [`2000-${length * 2}`, 2000, length],
+    ] as const) {
+      const { code, stdout } = await run('nar', '--range', range, storePath)
+      expect([range, code, stdout.equals(nar.subarray(start, end))]).toEqual([range, 0, true])
+    }
+    const outside = await run('nar', '--range', `${length}-`, storePath)
+    expect([outside.code, outside.stderr]).toEqual([
+      1,
+      `neve: the range begins at byte ${length}, the NAR has ${length} bytes\n`,
+    ])
+  })
+
+  test.each(['', '-', '5-4', '1', 'a-b', '1-2,4-5', '-1-2'])('--range %j is none', async (range) => {
+    const { code, stderr } = await run('nar', `--range=${range}`, storePath)
+    expect([code, stderr]).toEqual([2, expect.stringContaining(`--range takes A-B, A- or -N`)])
+  })
+
+  test('--zstd writes what zstd expands to the NAR', async (context) => {
+    requireReal(context, missingProgram('zstd', '--version'))
+    const { stdout: nar } = await run('nar', storePath)
+    const file = join(folder, 'sample.nar.zst')
+    expect(await run('nar', '--zstd', storePath, '-o', file)).toMatchObject({ code: 0, stderr: '' })
+    expect(execFileSync('zstd', ['-dc', file], { maxBuffer: 2 ** 28 }).equals(nar)).toBe(true)
+  })
+
+  test('--listing prints where files are, as Nix does', async () => {
+    const { code, stdout } = await run('nar', '--listing', `${storePath}/bin`)
+    const { stdout: nar } = await run('nar', `${storePath}/bin`)
+    expect(code).toBe(0)
+    const { root, version } = JSON.parse(stdout.toString())
+    const { narOffset, size, executable } = root.entries.run
+    expect([version, executable, root.entries.dangling]).toEqual([
+      1,
+      true,
+      { target: '../nowhere', type: 'symlink' },
+    ])
+    expect(nar.subarray(narOffset, narOffset + size).toString()).toMatch(/^#!/)
+    // The whole tree has a name that JSON cannot hold.
+    const whole = await run('nar', '--listing', storePath)
+    expect([whole.code, whole.stderr]).toEqual([1, expect.stringMatching(/^neve: .*expected UTF-8.*\n$/)])
+  })
+
+  test('forms do not go together', async () => {
+    const { code, stderr } = await run('nar', '--zstd', '--listing', storePath)
+    expect([code, stderr]).toEqual([2, expect.stringContaining('--zstd and --listing do not go together')])
+  })
+
   test('equals nix-store --dump, to stdout and to a file', async (context) => {
     requireReal(context, missingProgram('nix-store', '--version'))
     const expected = execFileSync('nix-store', ['--dump', tree], { maxBuffer: 1e9 })
