@@ -1,7 +1,18 @@
+import { existsSync } from 'node:fs'
 import { defineConfig } from 'tsup'
 import { base } from '../../tsup.base.js'
+import manifest from './package.json' with { type: 'json' }
+
+/** Every subpath that package.json exports is an entry of its own: `./grpc/server` is built from `src/grpc/server.ts`. */
+const entries = Object.values(manifest.exports)
+  .flatMap((output) =>
+    typeof output === 'string' ? [] : output.default.slice('./dist/'.length, -'.js'.length),
+  )
+  .filter((name) => existsSync(new URL(`./src/${name}.ts`, import.meta.url)))
 
 export default defineConfig({
   ...base,
-  entry: { index: 'src/index.ts' },
+  entry: Object.fromEntries(entries.map((name) => [name, `src/${name}.ts`])),
+  publicDir: 'src/generated/public',
+  external: ['vitest'],
 })

@@ -2,6 +2,10 @@
 export type StoreErrorCode =
   /** A name cannot be part of a store path. */
   | 'invalid-name'
+  /** An argument is out of range. */
+  | 'invalid-input'
+  /** A file with a secret key cannot be read or understood. */
+  | 'invalid-key'
   /** An address of a store, a store path or a digest cannot be understood. */
   | 'invalid-address'
   /** A path info is not valid (spec 07 section 4.1): `reason` says how. */
@@ -16,12 +20,16 @@ export type StoreErrorCode =
   | 'wrong-size'
   /** The path info that is stored names other contents. */
   | 'already-exists'
+  /** A path info was put whose contents are not stored. */
+  | 'contents-missing'
+  /** The service does not do this: it is read-only, or cannot list. */
+  | 'unsupported'
   /** Stored content is damaged. */
   | 'data-loss'
 
 /** The error class of this package. Errors of the services below pass through it unchanged. */
 export class StoreError extends Error {
-  override readonly name = 'StoreError'
+  override readonly name: string = 'StoreError'
 
   /** @param reason with `invalid-path-info`, the condition of spec 07 section 4.1 */
   constructor(

@@ -2,8 +2,8 @@ import type { Node } from '@neve/castore-model'
 import type { ArchiveProgress, IngestArchiveOptions } from '@neve/castore-services/ingest/archive'
 import type { StorePath } from '@neve/nix-compat'
 import { checkName, pathInfoOf } from './import-path.js'
-import { LazyPathInfos } from './lazy-path-infos.js'
 import type { NarMeasure } from './measure-nar.js'
+import { LazyPathInfoService } from './path-info/lazy.js'
 import type { PathInfo } from './path-info.js'
 import type { Store } from './store.js'
 
@@ -29,7 +29,7 @@ export async function importArchive(
 ): Promise<ImportedArchive> {
   const name = checkName(options.name)
   const { signal, onProgress } = options
-  if (store.pathInfos instanceof LazyPathInfos) await store.pathInfos.open()
+  if (store.pathInfos instanceof LazyPathInfoService) await store.pathInfos.open()
   // What decompresses is loaded only by what needs it.
   const { ingestArchive } = await import('@neve/castore-services/ingest/archive')
   let progress: ArchiveProgress = { archiveBytes: 0, files: 0, directories: 0, symlinks: 0, bytes: 0 }

@@ -8,13 +8,13 @@ import {
   isRecorded,
 } from '@neve/castore-services/ingest/filesystem'
 import type { WriteSession } from '@neve/embedded-store'
-import { narStorePath, type StorePath, validateName } from '@neve/nix-compat'
-import { EmbeddedPathInfos } from './embedded-path-infos.js'
+import { ContentAddress, NixHash, narStorePath, type StorePath, validateName } from '@neve/nix-compat'
 import { StoreError } from './errors.js'
-import { LazyPathInfos } from './lazy-path-infos.js'
 import { type NarMeasure, recordedMeasure, recordMeasure } from './measure-nar.js'
 import { NarHashSink } from './nar-hash-sink.js'
-import { CaKind, type PathInfo } from './path-info.js'
+import { EmbeddedPathInfoService } from './path-info/embedded.js'
+import { LazyPathInfoService } from './path-info/lazy.js'
+import type { PathInfo } from './path-info.js'
 import type { ImportPathOptions, Store } from './store.js'
 
 /** What {@link Store.importPath} stored. */
@@ -73,7 +73,7 @@ export class Importer {
     const { pathInfos, engine: shared } = this.#store
     const engine = engineOf(this.#store.blobs)
     this.#workers ??= new FileWorkers(engine)
-    if (pathInfos instanceof LazyPathInfos) await pathInfos.open()
+    if (pathInfos instanceof LazyPathInfoService) await pathInfos.open()
     const session = shared?.write()
     const fileCache = options.fileCache !== false
     const known = fileCache && engine !== undefined && isRecorded(engine, absolute(path))
@@ -91,7 +91,7 @@ export class Importer {
     const measure = await this.#measure(ingested.node, sink, session, options)
     const info = pathInfoOf(name, ingested.node, measure)
     const pathInfo =
-      session !== undefined && pathInfos instanceof EmbeddedPathInfos
+      session !== undefined && pathInfos instanceof EmbeddedPathInfoService
         ? pathInfos.putIn(session, info)
         : await pathInfos.put(info)
     await session?.commit()
@@ -133,6 +133,6 @@ export function pathInfoOf(name: string, node: Node, measure: NarMeasure): PathI
     ...measure,
     signatures: [],
     deriver: undefined,
-    ca: { kind: CaKind.narSha256, digest: measure.narSha256 },
+    ca: new ContentAddress('recursive', new NixHash('sha256', measure.narSha256)),
   }
 }

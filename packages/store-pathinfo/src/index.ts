@@ -6,27 +6,38 @@
 
 export { type CompressNarOptions, compressNar } from './compress-nar.js'
 export { embeddedPath } from './embedded-address.js'
-export { EmbeddedPathInfos } from './embedded-path-infos.js'
 export { StoreError, type StoreErrorCode } from './errors.js'
 export type { ImportArchiveOptions, ImportedArchive } from './import-archive.js'
 export { checkName, type ImportedPath, storePathName } from './import-path.js'
 export { listNar } from './list-nar.js'
 export { calculateNar, type NarMeasure } from './measure-nar.js'
-export { MemoryPathInfos } from './memory-path-infos.js'
 export { NarHashSink } from './nar-hash-sink.js'
 export { NarLayout, NarLayouts } from './nar-layout.js'
 export { NarReader, type NarReaderServices, type OpenNarOptions } from './nar-reader.js'
 export { type Castore, openCastore } from './open-castore.js'
 export { type LocalStore, openStore, type StoreSources } from './open-store.js'
+export { CachePathInfoService, type CachePathInfoServiceInit } from './path-info/cache.js'
+export { EmbeddedPathInfoService } from './path-info/embedded.js'
+export { LruPathInfoService } from './path-info/lru.js'
+export { MemoryPathInfoService } from './path-info/memory.js'
+export { ReadonlyPathInfoService } from './path-info/readonly.js'
+export { readKeyFile, SigningPathInfoService, signPathInfo } from './path-info/signing.js'
 export {
-  CaKind,
-  decodePathInfo,
-  encodePathInfo,
+  fromNarInfo,
+  type NarLocation,
+  narInfoText,
   type PathInfo,
-  type PathInfoCa,
-  type PathInfoSignature,
+  pathInfoFingerprint,
+  toNarInfo,
 } from './path-info.js'
-export type { PathInfoService } from './path-info-service.js'
+export { decodePathInfo, encodePathInfo } from './path-info-codec.js'
+export { InvalidPathInfoError, type PathInfoCondition } from './path-info-error.js'
+export type {
+  ListPathInfosOptions,
+  NarCalculationService,
+  PathInfoService,
+  PutPathInfoOptions,
+} from './path-info-service.js'
 export { type NarServices, type RenderNarOptions, renderNar } from './render-nar.js'
 export type { OpenedCastore, OpenStoreOptions } from './service-opener.js'
 export {

@@ -3,9 +3,9 @@ import { EmbeddedBlobService, engineOf } from '@neve/castore-services/blob/embed
 import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embedded'
 import type { EmbeddedStore } from '@neve/embedded-store'
 import { embeddedPath } from './embedded-address.js'
-import { EmbeddedPathInfos } from './embedded-path-infos.js'
 import { StoreError } from './errors.js'
-import { LazyPathInfos } from './lazy-path-infos.js'
+import { EmbeddedPathInfoService } from './path-info/embedded.js'
+import { LazyPathInfoService } from './path-info/lazy.js'
 import type { PathInfoService } from './path-info-service.js'
 import { type OpenedCastore, type OpenStoreOptions, ServiceOpener } from './service-opener.js'
 import { Store } from './store.js'
@@ -59,7 +59,7 @@ export async function openStore(
   return new Store({
     blobs: new EmbeddedBlobService(engine),
     directories: new EmbeddedDirectoryService(engine),
-    pathInfos: new EmbeddedPathInfos(engine),
+    pathInfos: new EmbeddedPathInfoService(engine),
     close: () => opener.close(),
   })
 }
@@ -109,7 +109,7 @@ async function openPathInfos(
     directories instanceof EmbeddedDirectoryService &&
     directories.engine === engine
   ) {
-    return new EmbeddedPathInfos(engine)
+    return new EmbeddedPathInfoService(engine)
   }
-  return new LazyPathInfos(() => opener.pathInfos(defaultStorePath()))
+  return new LazyPathInfoService(() => opener.pathInfos(defaultStorePath()))
 }

@@ -5,9 +5,9 @@ import type { Kind } from '@neve/castore-services/composition'
 import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embedded'
 import { EmbeddedStore } from '@neve/embedded-store'
 import { embeddedPath, isEmbeddedAddress } from './embedded-address.js'
-import { EmbeddedPathInfos } from './embedded-path-infos.js'
 import { StoreError } from './errors.js'
-import { MemoryPathInfos } from './memory-path-infos.js'
+import { EmbeddedPathInfoService } from './path-info/embedded.js'
+import { MemoryPathInfoService } from './path-info/memory.js'
 import type { PathInfoService } from './path-info-service.js'
 
 /** The instance of each kind that a composition file is opened at. */
@@ -95,8 +95,9 @@ export class ServiceOpener {
 
   /** @throws StoreError `invalid-address` */
   async pathInfos(address: string): Promise<PathInfoService> {
-    if (isMemoryAddress(address)) return new MemoryPathInfos()
-    if (isEmbeddedAddress(address)) return new EmbeddedPathInfos(await this.engine(embeddedPath(address)))
+    if (isMemoryAddress(address)) return new MemoryPathInfoService()
+    if (isEmbeddedAddress(address))
+      return new EmbeddedPathInfoService(await this.engine(embeddedPath(address)))
     const scheme = address.slice(0, address.indexOf(':'))
     throw new StoreError(
       'invalid-address',

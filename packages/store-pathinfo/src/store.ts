@@ -7,7 +7,6 @@ import type { IngestProgress } from '@neve/castore-services/ingest/filesystem'
 import type { EmbeddedStore } from '@neve/embedded-store'
 import { StorePath } from '@neve/nix-compat'
 import { type CompressNarOptions, compressNar } from './compress-nar.js'
-import { EmbeddedPathInfos } from './embedded-path-infos.js'
 import { StoreError } from './errors.js'
 import { type ImportArchiveOptions, type ImportedArchive, importArchive } from './import-archive.js'
 import { type ImportedPath, Importer } from './import-path.js'
@@ -15,6 +14,7 @@ import { listNar } from './list-nar.js'
 import { measureNar, type NarMeasure } from './measure-nar.js'
 import { NarLayouts } from './nar-layout.js'
 import { NarReader } from './nar-reader.js'
+import { EmbeddedPathInfoService } from './path-info/embedded.js'
 import type { PathInfo } from './path-info.js'
 import type { PathInfoService } from './path-info-service.js'
 import { renderNar } from './render-nar.js'
@@ -228,7 +228,7 @@ function sharedEngine(
   const shared =
     directories instanceof EmbeddedDirectoryService &&
     directories.engine === engine &&
-    pathInfos instanceof EmbeddedPathInfos &&
+    pathInfos instanceof EmbeddedPathInfoService &&
     pathInfos.engine === engine
   return shared ? engine : undefined
 }

@@ -7,7 +7,8 @@ import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embed
 import { MemoryDirectoryService } from '@neve/castore-services/directory/memory'
 import { EmbeddedStore } from '@neve/embedded-store'
 import { dumpPath } from '@neve/nar/node'
-import { MemoryPathInfos, openCastore, openStore, Store, type StoreSources } from '@neve/store-pathinfo'
+import { Signature } from '@neve/nix-compat'
+import { MemoryPathInfoService, openCastore, openStore, Store, type StoreSources } from '@neve/store-pathinfo'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { makeComplicated, makeRandomTree } from './host-trees.js'
 import { collect, expectStoreError, failureOf, memoryServices, temporaryFolder } from './support.js'
@@ -44,7 +45,7 @@ function watched<T extends object>(service: T): T & { readonly calls: Map<string
 
 const SOURCES: readonly (readonly [string, () => StoreSources])[] = [
   ['memory', () => ({ blobs: 'memory:', directories: 'memory://', pathInfos: 'memory:' })],
-  ['services', () => ({ ...memoryServices(), pathInfos: new MemoryPathInfos() })],
+  ['services', () => ({ ...memoryServices(), pathInfos: new MemoryPathInfoService() })],
   ['blobs elsewhere', () => ({ blobs: 'memory:' })],
   ['directories elsewhere', () => ({ directories: 'memory:' })],
   ['path infos elsewhere', () => ({ pathInfos: 'memory:' })],
@@ -149,7 +150,7 @@ describe('what a store is made of', () => {
     const close = async (): Promise<void> => {
       closed++
     }
-    const parts = { ...memoryServices(), pathInfos: new MemoryPathInfos(), close }
+    const parts = { ...memoryServices(), pathInfos: new MemoryPathInfoService(), close }
     const store = new Store(parts)
     await store.importPath(makeRandomTree(55, 10))
     await Promise.all([store.close(), store.close()])
@@ -172,7 +173,7 @@ describe('what a store is made of', () => {
   it('a service that fails ends the import with its error, and there is no path info', async () => {
     const error = new CastoreError('unavailable', 'gone')
     const services = memoryServices()
-    const pathInfos = new MemoryPathInfos()
+    const pathInfos = new MemoryPathInfoService()
     const path = makeRandomTree(57, 60)
     const failing = Object.assign(Object.create(services.blobs), {
       put: () => Promise.reject(error),
@@ -283,7 +284,7 @@ describe('path infos in memory', () => {
     const { pathInfos } = store
     expect(await pathInfos.has(pathInfo.storePath.digest)).toBe(true)
     expect(await pathInfos.get(new Uint8Array(20))).toBeUndefined()
-    const signed = { ...pathInfo, signatures: [{ name: 'a', data: new Uint8Array(64) }] }
+    const signed = { ...pathInfo, signatures: [new Signature('a', new Uint8Array(64))] }
     expect(await pathInfos.put(signed)).toEqual(signed)
     expect(await pathInfos.put(pathInfo)).toEqual(signed)
     const other = { ...pathInfo, narSha256: new Uint8Array(32) }

@@ -1,55 +1,56 @@
-import { B3Digest, type Node, SymlinkTarget } from '@neve/castore-model'
-import { StorePath } from '@neve/nix-compat'
-import { CaKind, decodePathInfo, encodePathInfo, type PathInfo, StoreError } from '@neve/store-pathinfo'
-import fc from 'fast-check'
+import { SymlinkTarget } from '@neve/castore-model'
+import {
+  ContentAddress,
+  digestSize,
+  encodeNixbase32,
+  type HashAlgorithm,
+  PublicKey,
+  parseNarInfo,
+  StorePath,
+  trustedSignature,
+} from '@neve/nix-compat'
+import {
+  decodePathInfo,
+  encodePathInfo,
+  fromNarInfo,
+  InvalidPathInfoError,
+  narInfoText,
+  type PathInfo,
+  toNarInfo,
+} from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
-import { MessageWriter } from '../src/message.js'
+import { MessageWriter } from './message-writer.js'
+import {
+  around,
+  BASE,
+  build,
+  DUMMY,
+  deriver,
+  directoryNode,
+  NAR_SYMLINK,
+  NARINFO_HELLO,
+  NARINFO_TARBALL,
+  PATH_INFO_SYMLINK,
+  symlinkNode,
+  WITH_NARINFO,
+  WITH_NARINFO_G1,
+  WITHOUT_NARINFO,
+  ZEROS,
+} from './path-info-messages.js'
 import { hex, toHex } from './support.js'
 
-const ZEROS = (length: number) => new Uint8Array(length)
-const DUMMY = StorePath.parse('00000000000000000000000000000000-dummy')
-const DIRECTORY: Node = { kind: 'directory', digest: B3Digest.from(ZEROS(32)), size: 0n }
-const NAR_SYMLINK = hex('097d397e9b5826384eaa16c457715d1c1a51670313ead0f58566e0b232539cf1')
-
-const WITHOUT_NARINFO =
-  '0a4c0a4a0a2630303030303030303030303030303030303030303030303030303030303030302d64756d6d791220000000000000000000000000000000000000000000000000000000000000000012140000000000000000000000000000000000000000'
-const WITH_NARINFO_G1 = `${WITHOUT_NARINFO}1a4a12200000000000000000000000000000000000000000000000000000000000000000222630303030303030303030303030303030303030303030303030303030303030302d64756d6d79`
-const WITH_NARINFO = `${WITHOUT_NARINFO}1a6e12200000000000000000000000000000000000000000000000000000000000000000222630303030303030303030303030303030303030303030303030303030303030302d64756d6d79322212200000000000000000000000000000000000000000000000000000000000000000`
-const PATH_INFO_SYMLINK =
-  '0a441a420a2630303030303030303030303030303030303030303030303030303030303030302d64756d6d7912182f6e69782f73746f72652f736f6d657768657265656c73651a250888011220097d397e9b5826384eaa16c457715d1c1a51670313ead0f58566e0b232539cf1'
-const NARINFO_HELLO =
-  '08b8e90d122000c1c2c951471ff60e0a3d7a38d283482f4a945642b39d88d17c192af98bf07b1a550a1163616368652e6e69786f732e6f72672d311240f228c409c892173587c30195388558769d9f38838901f9b31873d0570a64b5f4d0245ea430f3c3adeed4b45c37a3e56a7a70b93fc46290a38001f37b0af3c402222d336e35387877343337336a70306c6a697266303664383037376a31357063346a2d676c6962632d322e33372d38222d7336366d7a7870766963776b3037676a626a667739697a6a66613739377673772d68656c6c6f2d322e31322e312a240a0c68656c6c6f2d322e31322e31121498c2b776c4d0abd5e6ee5b55cd41f8ec0ea8c78a'
-const NARINFO_TARBALL =
-  '08c8893f12209022687ce0c3b96a2d21ead66a3e911aed738febb13b897e1a4b8729e6ba78d31a550a1163616368652e6e69786f732e6f72672d311240cb09c81badbd9d0650844afafc72c3acb4ff994129e49d4b0ba3665929494562ff9ccee8188b4941461618bbd81a1490bc7ae122ebcca6336604d87f596a820e2a2b0a1368656c6c6f2d322e31322e312e7461722e677a12140e530fba5ed5c4653488213053a7c08ad6bba36f3224080712208d99142afd92576f30b0cd7cb42a8dc6809998bc5d607d88761f512e26c7db20'
-
-const base: PathInfo = {
-  storePath: DUMMY,
-  node: DIRECTORY,
-  references: [DUMMY],
-  narSize: 0n,
-  narSha256: ZEROS(32),
-  signatures: [],
-  deriver: undefined,
-  ca: undefined,
-}
-
-/** A path info's message around the narinfo of a vector. */
-function around(narInfo: string, storePath: string, references: readonly string[]): Uint8Array {
-  const symlink = new MessageWriter().text(1, storePath).text(2, 'target').finish()
-  const message = new MessageWriter().bytes(1, new MessageWriter().bytes(3, symlink).finish())
-  for (const reference of references) message.bytes(2, StorePath.parse(reference).digest)
-  return message.bytes(3, hex(narInfo)).finish()
-}
+const nixHashSize = (name: string) => digestSize(name as HashAlgorithm)
+const SIGNED_BY = PublicKey.parse('cache.nixos.org-1:6NCHdD59X431o0gWypbMrAURkbJ16ZPMQFGspcDShjY=')
 
 describe('07 section 11.4 encoded path infos', () => {
   const vectors: [string, string, PathInfo][] = [
-    ['WITH_NARINFO of the first generation', WITH_NARINFO_G1, base],
-    ['WITH_NARINFO', WITH_NARINFO, { ...base, ca: { kind: CaKind.narSha256, digest: ZEROS(32) } }],
+    ['WITH_NARINFO of the first generation', WITH_NARINFO_G1, BASE],
+    ['WITH_NARINFO', WITH_NARINFO, { ...BASE, ca: ContentAddress.parse(`fixed:r:sha256:${'0'.repeat(52)}`) }],
     [
       'PATH_INFO_SYMLINK',
       PATH_INFO_SYMLINK,
       {
-        ...base,
+        ...BASE,
         node: { kind: 'symlink', target: SymlinkTarget.from('/nix/store/somewhereelse') },
         references: [],
         narSize: 136n,
@@ -83,22 +84,27 @@ describe('07 section 11.4 encoded path infos', () => {
     const bytes = around(NARINFO_TARBALL, 'pa10z4ngm0g83kx9mssrqzz30s84vq7k-hello-2.12.1.tar.gz', [])
     const info = decodePathInfo(bytes)
     expect(info.narSize).toBe(1033416n)
-    expect(info.ca?.kind).toBe(CaKind.flatSha256)
-    expect(toHex(info.ca!.digest)).toBe('8d99142afd92576f30b0cd7cb42a8dc6809998bc5d607d88761f512e26c7db20')
+    expect(String(info.ca)).toBe('fixed:sha256:086vqwk2wl8zfs47sq2xpjc9k066ilmb8z6dn0q6ymwjzlm196cd')
     expect(info.deriver?.name).toBe('hello-2.12.1.tar.gz')
     expect(toHex(encodePathInfo(info))).toBe(toHex(bytes))
   })
 
   it('sizes beyond 2^53 are exact', () => {
-    const info = { ...base, narSize: 2n ** 64n - 1n }
+    const info = { ...BASE, narSize: 2n ** 64n - 1n }
     expect(decodePathInfo(encodePathInfo(info)).narSize).toBe(2n ** 64n - 1n)
   })
 
-  it('every kind of content address', () => {
-    const lengths = [32, 20, 64, 16, 32, 20, 16, 32, 64]
-    for (const kind of Object.values(CaKind)) {
-      const ca = { kind, digest: new Uint8Array(lengths[kind]!).fill(kind) }
-      expect(decodePathInfo(encodePathInfo({ ...base, ca })).ca).toEqual(ca)
+  it('every kind of content address, by its number on the wire', () => {
+    const names =
+      'fixed:r:sha256 fixed:r:sha1 fixed:r:sha512 fixed:r:md5 text:sha256 fixed:sha1 fixed:md5 fixed:sha256 fixed:sha512'
+    for (const [type, name] of names.split(' ').entries()) {
+      const digest = ZEROS(nixHashSize(name.slice(name.lastIndexOf(':') + 1))).fill(type)
+      const address = ContentAddress.parse(`${name}:${encodeNixbase32(digest)}`)
+      const bytes = encodePathInfo({ ...BASE, ca: address })
+      expect(toHex(bytes)).toContain(
+        toHex(new MessageWriter().number(1, BigInt(type)).bytes(2, digest).finish()),
+      )
+      expect(decodePathInfo(bytes).ca).toEqual(address)
     }
   })
 
@@ -114,235 +120,219 @@ describe('07 section 11.4 encoded path infos', () => {
   })
 })
 
-/** The parts of a message, each replaceable; undefined leaves one out. */
-interface Parts {
-  node?: Uint8Array | undefined
-  references?: Uint8Array[]
-  names?: string[]
-  narSha256?: Uint8Array
-  signatures?: Uint8Array[]
-  deriver?: Uint8Array
-  ca?: Uint8Array
-  narInfo?: boolean
-}
+const TARBALL = `StorePath: /nix/store/pa10z4ngm0g83kx9mssrqzz30s84vq7k-hello-2.12.1.tar.gz
+URL: some.nar
+Compression: none
+NarHash: sha256:1lvqpbk2k1sb39z8jfxixf7p7v8sj4z6mmpa44nnmff3w1y6h8lh
+NarSize: 1033416
+References: ${''}
+Deriver: dyivpmlaq2km6c11i0s6bi6mbsx0ylqf-hello-2.12.1.tar.gz.drv
+Sig: cache.nixos.org-1:ywnIG629nQZQhEr6/HLDrLT/mUEp5J1LC6NmWSlJRWL/nM7oGItJQUYWGLvYGhSQvHrhIuvMpjNmBNh/WWqCDg==
+CA: fixed:sha256:086vqwk2wl8zfs47sq2xpjc9k066ilmb8z6dn0q6ymwjzlm196cd
+`
 
-function directoryNode(name: string, digest = ZEROS(32)): Uint8Array {
-  const entry = new MessageWriter().text(1, name).bytes(2, digest).finish()
-  return new MessageWriter().bytes(1, entry, true).finish()
-}
-
-const symlinkNode = (name: string | Uint8Array, target: string): Uint8Array => {
-  const bytes = typeof name === 'string' ? Buffer.from(name) : name
-  return new MessageWriter()
-    .bytes(3, new MessageWriter().bytes(1, bytes).text(2, target).finish(), true)
-    .finish()
-}
-
-function build(parts: Parts): Uint8Array {
-  const { references = [ZEROS(20)], names = [DUMMY.toString()], narSha256 = ZEROS(32) } = parts
-  const message = new MessageWriter()
-  const node = 'node' in parts ? parts.node : directoryNode(DUMMY.toString())
-  if (node !== undefined) message.bytes(1, node, true)
-  for (const reference of references) message.bytes(2, reference, true)
-  if (parts.narInfo === false) return message.finish()
-  const narInfo = new MessageWriter().bytes(2, narSha256)
-  for (const signature of parts.signatures ?? []) narInfo.bytes(3, signature, true)
-  for (const name of names) narInfo.text(4, name, true)
-  if (parts.deriver !== undefined) narInfo.bytes(5, parts.deriver, true)
-  if (parts.ca !== undefined) narInfo.bytes(6, parts.ca, true)
-  return message.bytes(3, narInfo.finish(), true).finish()
-}
-
-const signature = (length: number) => new MessageWriter().text(1, 'key').bytes(2, ZEROS(length)).finish()
-const deriver = (name: string, length: number) =>
-  new MessageWriter().text(1, name).bytes(2, ZEROS(length)).finish()
-const ca = (kind: bigint, length: number) =>
-  new MessageWriter().number(1, kind).bytes(2, ZEROS(length)).finish()
-
-describe('07 section 4.1 path infos that are refused', () => {
-  it('what the table starts from is accepted', () => {
-    const info = decodePathInfo(
-      build({ signatures: [signature(64)], deriver: deriver('a.drv', 20), ca: ca(0n, 32) }),
-    )
-    expect(info.deriver?.name).toBe('a.drv')
+describe('narinfo files of path infos', () => {
+  it('07#22 b) the tarball, both ways', () => {
+    const bytes = around(NARINFO_TARBALL, 'pa10z4ngm0g83kx9mssrqzz30s84vq7k-hello-2.12.1.tar.gz', [])
+    const info = decodePathInfo(bytes)
+    const location = { url: 'some.nar', compression: 'none' }
+    expect(narInfoText(info, location)).toBe(TARBALL)
+    const again = fromNarInfo(parseNarInfo(TARBALL), info.node)
+    expect(toHex(encodePathInfo(again))).toBe(toHex(bytes))
+    expect(trustedSignature(toNarInfo(info, location), [SIGNED_BY])).toBeDefined()
   })
 
-  const other = StorePath.parse('00bgd045z0d4icpbc2yyz4gx48ak44la-net-tools')
-  const rows: [string, string, Uint8Array][] = [
-    ['0 no narinfo', 'NarInfoFieldMissing', hex(WITHOUT_NARINFO)],
-    ['0 nothing at all', 'NarInfoFieldMissing', new Uint8Array(0)],
-    ...[0, 19, 21, 32].map((length): [string, string, Uint8Array] => [
-      `1 reference of ${length} bytes`,
-      'InvalidReferenceDigestLen',
-      build({ references: [ZEROS(length)] }),
-    ]),
-    ...[0, 31, 33].map((length): [string, string, Uint8Array] => [
-      `2 nar_sha256 of ${length} bytes`,
-      'InvalidNarSha256DigestLen',
-      build({ narSha256: ZEROS(length) }),
-    ]),
-    ['3 a name more', 'InconsistentNumberOfReferences', build({ references: [] })],
-    ['3 a name less', 'InconsistentNumberOfReferences', build({ names: [] })],
-    ['4 a name that is none', 'InvalidNarinfoReferenceName', build({ names: ['nonsense'] })],
-    ['4 an absolute name', 'InvalidNarinfoReferenceName', build({ names: [DUMMY.toAbsolute()] })],
-    [
-      '5 a name of another digest',
-      'InconsistentNarinfoReferenceNameDigest',
-      build({ names: [other.toString()] }),
-    ],
-    ['6 deriver with a short digest', 'InvalidDeriverField', build({ deriver: deriver('a', 19) })],
-    ['6 deriver with a bad name', 'InvalidDeriverField', build({ deriver: deriver('a/b', 20) })],
-    ['6 deriver without a name', 'InvalidDeriverField', build({ deriver: deriver('', 20) })],
-    [
-      '6 deriver, without references',
-      'InvalidDeriverField',
-      build({ references: [], names: [], deriver: deriver('a', 1) }),
-    ],
-    ['7 no node', 'NoNodePresent', build({ node: undefined })],
-    ['7 a node of no kind', 'InvalidRootNode', build({ node: new Uint8Array(0) })],
-    [
-      '8 a digest of 31 bytes',
-      'InvalidRootNode',
-      build({ node: directoryNode(DUMMY.toString(), ZEROS(31)) }),
-    ],
-    ['8 an empty target', 'InvalidRootNode', build({ node: symlinkNode(DUMMY.toString(), '') })],
-    ['8 a target with NUL', 'InvalidRootNode', build({ node: symlinkNode(DUMMY.toString(), 'a\0') })],
-    [
-      '8 a target too long',
-      'InvalidRootNode',
-      build({ node: symlinkNode(DUMMY.toString(), 'a'.repeat(4096)) }),
-    ],
-    ...['', '.', '..', 'a/b', 'a\0b', 'a'.repeat(256)].map((name): [string, string, Uint8Array] => [
-      `8 the name ${JSON.stringify(name.slice(0, 9))}`,
-      'InvalidRootNode',
-      build({ node: directoryNode(name) }),
-    ]),
-    ...[
-      'a',
-      '00000000000000000000000000000000',
-      '00000000000000000000000000000000-',
-      `${'e'.repeat(32)}-a`,
-    ].map((name): [string, string, Uint8Array] => [
-      `9 the name ${name}`,
-      'InvalidNodeName',
-      build({ node: directoryNode(name) }),
-    ]),
-    [
-      '9 a name that is no text',
-      'InvalidNodeName',
-      build({ node: symlinkNode(Uint8Array.of(0xff, 0xfe), 'x') }),
-    ],
-    ...[0, 63, 65].map((length): [string, string, Uint8Array] => [
-      `10 signature of ${length} bytes`,
-      'InvalidSignature',
-      build({ signatures: [signature(64), signature(length)] }),
-    ]),
-    ['11 ca of unknown type', 'InvalidCaField', build({ ca: ca(9n, 32) })],
-    ['11 ca of a huge type', 'InvalidCaField', build({ ca: ca(2n ** 63n, 32) })],
-    ...[32, 20, 64, 16, 32, 20, 16, 32, 64].map((length, kind): [string, string, Uint8Array] => [
-      `11 ca of type ${kind} with ${length - 1} bytes`,
-      'InvalidCaField',
-      build({ ca: ca(BigInt(kind), length - 1) }),
-    ]),
-    ['cut', 'Malformed', hex(WITH_NARINFO).slice(0, 60)],
-    ['a length beyond the end', 'Malformed', hex('0aff')],
-    ['field number 0', 'Malformed', hex('0200')],
-    ['a group', 'Malformed', hex('0b0c')],
-    ['an endless number', 'Malformed', hex('08ffffffffffffffffffff01')],
-    ['a number of 65 bits', 'Malformed', hex('08ffffffffffffffffff7f')],
-    ['a cut fixed64', 'Malformed', hex('f90101')],
-    ['narinfo that is no message', 'Malformed', hex('1a01ff')],
-  ]
-
-  it.each(rows)('%s: %s', (_name, reason, bytes) => {
-    expect(() => decodePathInfo(bytes)).toThrow(StoreError)
-    try {
-      decodePathInfo(bytes)
-    } catch (error) {
-      expect(error).toMatchObject({ code: 'invalid-path-info', reason })
-      expect((error as Error).message).toMatch(/^the path info [a-z]/)
-    }
+  it('07#22 e) as the bridge writes it', () => {
+    const url = 'nar/snix-castore/GhoSGC9uaXgvc3RvcmUvc29tZXdoZXJlZWxzZQ?narsize=136'
+    const info = decodePathInfo(hex(PATH_INFO_SYMLINK))
+    expect(narInfoText(info, { url, compression: 'none', fileSize: 136n })).toBe(
+      `StorePath: ${DUMMY.toAbsolute()}\nURL: ${url}\nCompression: none\nFileSize: 136\nNarHash: sha256:1wcwacrb5q36hpsx1shk0dkm26hwbmqmgi0nm973h9jqkdz3jz89\nNarSize: 136\nReferences: \n`,
+    )
   })
 })
 
-describe('any bytes as a path info', () => {
-  const accepted = (bytes: Uint8Array): boolean => {
-    try {
-      const info = decodePathInfo(bytes)
-      expect(decodePathInfo(encodePathInfo(info))).toEqual(info)
-      return true
-    } catch (error) {
-      expect(error).toMatchObject({
-        name: 'StoreError',
-        code: 'invalid-path-info',
-        reason: expect.any(String),
-      })
-      return false
-    }
+/** The condition that a message is refused for. */
+function conditionOf(bytes: Uint8Array): InvalidPathInfoError['condition'] {
+  try {
+    decodePathInfo(bytes)
+  } catch (error) {
+    expect(error).toBeInstanceOf(InvalidPathInfoError)
+    return (error as InvalidPathInfoError).condition
   }
+  throw new Error('expected it to be refused')
+}
 
-  it('are refused with the class of this package, or mean the same when written again', () => {
-    fc.assert(
-      fc.property(fc.uint8Array({ maxLength: 300 }), (bytes) => void accepted(bytes)),
-      { numRuns: 2000 },
-    )
+/** A node message of a kind, its name and digest given. */
+function content(kind: 'directory' | 'file', name: string, digest = ZEROS(32)): Uint8Array {
+  if (kind === 'directory') return directoryNode(name, digest)
+  const entry = new MessageWriter().text(1, name).bytes(2, digest).finish()
+  return new MessageWriter().bytes(2, entry, true).finish()
+}
+
+describe('07 section 12 validation', () => {
+  const rootOf = (node: Uint8Array) => decodePathInfo(build({ node }))
+
+  it('07#1 no node', () => {
+    expect(conditionOf(build({ node: undefined }))).toEqual({ kind: 'NoEntryPresent' })
   })
 
-  it('made from valid ones by changing, dropping and doubling', () => {
-    const full = build({ signatures: [signature(64)], deriver: deriver('a.drv', 20), ca: ca(7n, 32) })
-    const seeds = [full, hex(WITH_NARINFO), hex(PATH_INFO_SYMLINK)]
-    const change = fc.record({ at: fc.nat(400), byte: fc.nat(255), drop: fc.nat(3), add: fc.nat(3) })
-    let good = 0
-    fc.assert(
-      fc.property(fc.nat(2), fc.array(change, { maxLength: 4 }), (which, changes) => {
-        let bytes = Array.from(seeds[which]!)
-        for (const { at, byte, drop, add } of changes) {
-          bytes = bytes.toSpliced(at % (bytes.length + 1), drop, ...new Array<number>(add).fill(byte))
-        }
-        if (accepted(Uint8Array.from(bytes))) good++
-      }),
-      { numRuns: 3000 },
-    )
-    expect(good).toBeGreaterThan(0)
+  it('07#2 a node of no kind', () => {
+    expect(conditionOf(build({ node: new Uint8Array(0) }))).toEqual({ kind: 'InvalidRootNode' })
   })
 
-  it('any path info is read back as it was written', () => {
-    const storePath = fc
-      .tuple(
-        fc.uint8Array({ minLength: 20, maxLength: 20 }),
-        fc.stringMatching(/^[a-z0-9][a-zA-Z0-9+._?=-]{0,20}$/),
-      )
-      .map(([digest, name]) => new StorePath(digest, name))
-    const digest = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => B3Digest.from(bytes))
-    const node: fc.Arbitrary<Node> = fc.oneof(
-      fc.record({ kind: fc.constant('directory' as const), digest, size: fc.bigInt(0n, 2n ** 64n - 1n) }),
-      fc.record({
-        kind: fc.constant('file' as const),
-        digest,
-        size: fc.bigInt(0n, 2n ** 64n - 1n),
-        executable: fc.boolean(),
-      }),
+  it.each([
+    ['07#3', '07#4', '07#5', 'directory'],
+    ['07#6', '07#7', '07#8', 'file'],
+  ] as const)('%s, %s, %s: a %s as root', (_a, _b, _c, kind) => {
+    expect(rootOf(content(kind, DUMMY.toString())).storePath.equals(DUMMY)).toBe(true)
+    expect(conditionOf(build({ node: content(kind, DUMMY.toString(), ZEROS(0)) })).kind).toBe(
+      'InvalidRootNode',
     )
-    const info: fc.Arbitrary<PathInfo> = fc.record({
-      storePath,
-      node,
-      references: fc.array(storePath, { maxLength: 4 }),
-      narSize: fc.bigInt(0n, 2n ** 64n - 1n),
-      narSha256: fc.uint8Array({ minLength: 32, maxLength: 32 }),
-      signatures: fc.array(
-        fc.record({ name: fc.string(), data: fc.uint8Array({ minLength: 64, maxLength: 64 }) }),
-        { maxLength: 3 },
-      ),
-      deriver: fc.option(storePath, { nil: undefined }),
-      ca: fc.constant(undefined),
+    const name = new TextEncoder().encode('invalid')
+    expect(conditionOf(build({ node: content(kind, 'invalid') }))).toEqual({ kind: 'InvalidNodeName', name })
+  })
+
+  it('07#9 a symlink as root', () => {
+    expect(rootOf(symlinkNode(DUMMY.toString(), 'foo')).storePath.equals(DUMMY)).toBe(true)
+  })
+
+  it('07#10 a symlink with a name that is no store path', () => {
+    const name = new TextEncoder().encode('invalid')
+    expect(conditionOf(build({ node: symlinkNode('invalid', 'foo') }))).toEqual({
+      kind: 'InvalidNodeName',
+      name,
     })
-    fc.assert(
-      fc.property(info, (info) => {
-        const read = decodePathInfo(encodePathInfo(info))
-        expect(read.node).toEqual(info.node)
-        expect({ ...read, node: 0 }).toEqual({ ...info, node: 0 })
-      }),
-      { numRuns: 300 },
+  })
+
+  it('07#11 without narinfo', () => {
+    expect(conditionOf(hex(WITHOUT_NARINFO))).toEqual({ kind: 'NarInfoFieldMissing' })
+  })
+
+  it('07#12 with narinfo', () => {
+    expect(decodePathInfo(hex(WITH_NARINFO)).references.map(String)).toEqual([DUMMY.toString()])
+  })
+
+  it('07#13 no names of references', () => {
+    expect(conditionOf(build({ names: [] }))).toEqual({
+      kind: 'InconsistentNumberOfReferences',
+      references: 1,
+      referenceNames: 0,
+    })
+  })
+
+  it('07#14 another reference of two bytes', () => {
+    expect(conditionOf(build({ references: [ZEROS(20), hex('ffff')] }))).toEqual({
+      kind: 'InvalidReferenceDigestLen',
+      index: 1,
+      length: 2,
+    })
+  })
+
+  it('07#15 an absolute path as the name of a reference', () => {
+    const name = DUMMY.toAbsolute()
+    expect(conditionOf(build({ names: [name] }))).toEqual({
+      kind: 'InvalidNarinfoReferenceName',
+      index: 0,
+      name,
+    })
+  })
+
+  it('07#16 another digest than that of the name', () => {
+    const reference = ZEROS(20).fill(0xff)
+    expect(conditionOf(build({ references: [reference] }))).toEqual({
+      kind: 'InconsistentNarinfoReferenceNameDigest',
+      index: 0,
+      reference,
+      fromName: ZEROS(20),
+    })
+    expect(() => decodePathInfo(build({ references: [reference] }))).toThrow(
+      '//////////////////////////8=, but its name 00000000000000000000000000000000-dummy has AAAAAAAAAAAAAAAAAAAAAAAAAAA=',
     )
+  })
+
+  it('07#17 a NAR hash of two bytes', () => {
+    const condition = { kind: 'InvalidNarSha256DigestLen', length: 2 }
+    expect(conditionOf(build({ narSha256: hex('beef') }))).toEqual(condition)
+  })
+
+  it('07#18 a deriver', () => {
+    const info = decodePathInfo(build({ deriver: deriver('dummy', 20) }))
+    expect(info.deriver?.equals(DUMMY)).toBe(true)
+  })
+
+  it('07#19 a deriver without digest, also when there are no references', () => {
+    const bytes = build({ deriver: deriver('foo', 0) })
+    expect(conditionOf(bytes)).toEqual({ kind: 'InvalidDeriverField' })
+    const alone = build({ references: [], names: [], deriver: deriver('foo', 0) })
+    expect(conditionOf(alone)).toEqual({ kind: 'InvalidDeriverField' })
+  })
+
+  it('07#20 a symlink without target, or with NUL in it', () => {
+    for (const target of ['', 'foo\0']) {
+      const node = symlinkNode(DUMMY.toString(), target)
+      expect(conditionOf(build({ node }))).toEqual({ kind: 'InvalidRootNode' })
+    }
+  })
+
+  it('07#21 the same as in Go', () => {
+    const tools = StorePath.parse('00bgd045z0d4icpbc2yyz4gx48ak44la-net-tools-1.60_p2017022118243')
+    const node = symlinkNode(DUMMY.toString(), '/nix/store/somewhereelse')
+    const good = { node, references: [tools.digest], names: [tools.toString()] }
+    expect(toHex(tools.digest)).toBe('8a12321522fd91efbd60ebb2481af88580f61600')
+    expect(decodePathInfo(build(good)).storePath.equals(DUMMY)).toBe(true)
+    expect(decodePathInfo(build({ ...good, deriver: deriver('dummy', 20) })).deriver?.equals(DUMMY)).toBe(
+      true,
+    )
+    const refused = [
+      { narSha256: hex('beef') },
+      { references: [tools.digest, hex('00')] },
+      { names: ['00000000000000000000000000000000-'] },
+      { names: ['11111111111111111111111111111111-dummy'] },
+      { node: undefined },
+      { node: symlinkNode(DUMMY.toAbsolute(), 'x') },
+      { deriver: deriver('dummy', 0) },
+    ]
+    expect(refused.map((parts) => conditionOf(build({ ...good, ...parts })).kind)).toEqual([
+      'InvalidNarSha256DigestLen',
+      'InvalidReferenceDigestLen',
+      'InvalidNarinfoReferenceName',
+      'InconsistentNarinfoReferenceNameDigest',
+      'NoEntryPresent',
+      'InvalidRootNode',
+      'InvalidDeriverField',
+    ])
+  })
+
+  it('of several conditions, the first of the order is told', () => {
+    const parts = {
+      references: [ZEROS(19)],
+      names: [],
+      node: undefined,
+      narSha256: ZEROS(1),
+      deriver: deriver('', 1),
+      signatures: [ZEROS(0)],
+    }
+    const kinds: string[] = []
+    for (const fixed of [
+      {},
+      { references: [ZEROS(20)] },
+      { names: ['x'] },
+      { names: [DUMMY.toString()] },
+      { node: symlinkNode(DUMMY.toString(), 'x') },
+      { narSha256: ZEROS(32) },
+      { deriver: deriver('x', 20) },
+    ]) {
+      Object.assign(parts, fixed)
+      kinds.push(conditionOf(build(parts)).kind)
+    }
+    expect(kinds).toEqual([
+      'InvalidReferenceDigestLen',
+      'InconsistentNumberOfReferences',
+      'InvalidNarinfoReferenceName',
+      'NoEntryPresent',
+      'InvalidNarSha256DigestLen',
+      'InvalidDeriverField',
+      'InvalidSignature',
+    ])
   })
 })

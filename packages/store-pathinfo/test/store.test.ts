@@ -5,9 +5,8 @@ import { homedir } from 'node:os'
 import { join, relative } from 'node:path'
 import { B3Digest, type Node } from '@neve/castore-model'
 import { dumpPath } from '@neve/nar/node'
-import { StorePath } from '@neve/nix-compat'
+import { ContentAddress, NixHash, Signature, StorePath } from '@neve/nix-compat'
 import {
-  CaKind,
   calculateNar,
   defaultStorePath,
   embeddedPath,
@@ -62,7 +61,7 @@ describe('importing', () => {
       narSha256: hex(vector.sha256),
       signatures: [],
       deriver: undefined,
-      ca: { kind: CaKind.narSha256, digest: hex(vector.sha256) },
+      ca: new ContentAddress('recursive', new NixHash('sha256', hex(vector.sha256))),
     })
     expect(await store.pathInfos.get(imported.storePath.digest)).toEqual(imported.pathInfo)
     expect(sha256(await collect(store.nar(imported.storePath)))).toBe(vector.sha256)
@@ -203,7 +202,7 @@ describe('path infos', () => {
     references: [storePath],
     narSize: 112n,
     narSha256: new Uint8Array(32).fill(1),
-    signatures: [{ name: 'a', data: new Uint8Array(64) }],
+    signatures: [new Signature('a', new Uint8Array(64))],
     deriver: storePath,
     ca: undefined,
   }
@@ -226,7 +225,7 @@ describe('path infos', () => {
   it('DESIGN decision 12: with the same NAR hash, signatures are merged and nothing is lost', async () => {
     const { pathInfos } = await temporaryStore()
     await pathInfos.put(info)
-    const second = { name: 'b', data: new Uint8Array(64) }
+    const second = new Signature('b', new Uint8Array(64))
     const sparse = { ...info, references: [], deriver: undefined, signatures: [second, info.signatures[0]!] }
     const merged = { ...info, signatures: [info.signatures[0]!, second] }
     expect(await pathInfos.put(sparse)).toEqual(merged)

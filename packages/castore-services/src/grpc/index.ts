@@ -21,6 +21,7 @@ export {
 } from './channel.js'
 export { GrpcChunkStore } from './chunk-store.js'
 export { GrpcDirectoryService } from './directory-service.js'
+export { generated } from './generated-codec.js'
 export {
   clientStreaming,
   type GrpcServiceDefinition,

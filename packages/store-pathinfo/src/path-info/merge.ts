@@ -1,5 +1,6 @@
-import { StoreError } from './errors.js'
-import type { PathInfo } from './path-info.js'
+import { compareBytes } from '@neve/castore-model'
+import { StoreError } from '../errors.js'
+import type { PathInfo } from '../path-info.js'
 
 /**
  * What is stored when a path info is put where there is one (DESIGN decision 12): of the same contents, the signatures of
@@ -14,15 +15,13 @@ export function mergePathInfos(known: PathInfo, info: PathInfo): PathInfo {
       `${info.storePath.toAbsolute()} is in the store under the name ${known.storePath.name}`,
     )
   }
-  if (Buffer.compare(known.narSha256, info.narSha256) !== 0) {
+  if (compareBytes(known.narSha256, info.narSha256) !== 0) {
     throw new StoreError(
       'already-exists',
       `${info.storePath.toAbsolute()} is in the store with another NAR hash`,
     )
   }
-  const text = (s: { name: string; data: Uint8Array }): string =>
-    `${s.name}:${Buffer.from(s.data).toString('base64')}`
-  const signatures = new Map([...known.signatures, ...info.signatures].map((s) => [text(s), s]))
+  const signatures = new Map([...known.signatures, ...info.signatures].map((s) => [s.toString(), s]))
   return {
     ...info,
     references: info.references.length > 0 ? info.references : known.references,

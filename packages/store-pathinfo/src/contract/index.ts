@@ -1,0 +1,6 @@
+export { pathInfoOf, randomPathInfo } from './path-info-fixtures.js'
+export {
+  type PathInfoServiceCapabilities,
+  type PathInfoServiceContractInit,
+  pathInfoServiceContract,
+} from './path-info-service-contract.js'

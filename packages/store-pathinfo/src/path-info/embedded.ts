@@ -1,0 +1,101 @@
+import { compareBytes } from '@neve/castore-model'
+import type { CallOptions } from '@neve/castore-services'
+import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
+import type { PathInfo } from '../path-info.js'
+import { encodePathInfo } from '../path-info-codec.js'
+import type { ListPathInfosOptions, PathInfoService, PutPathInfoOptions } from '../path-info-service.js'
+import { checkDigest, ListFilter } from './list-filter.js'
+import { mergePathInfos } from './merge.js'
+import { decodeStored } from './stored.js'
+import { Turns } from './turns.js'
+
+const TABLE = 'pathInfos'
+
+/** How many entries to pass over before others get a turn: reading them never waits. */
+const ENTRIES_A_TURN = 256
+
+/** Puts of one digest take turns, whoever makes them: else signatures that come at once would be lost. */
+const TURNS = new WeakMap<EmbeddedStore, Turns>()
+
+/**
+ * Path infos in a table of an embedded store, under the digest of their store path, in the form of the wire. Two
+ * processes that put signatures of one store path at the same moment may lose those of one; whoever puts again has both.
+ */
+export class EmbeddedPathInfoService implements PathInfoService {
+  /** The engine, which the service does not close. */
+  readonly engine: EmbeddedStore
+  readonly #turns: Turns
+
+  constructor(engine: EmbeddedStore) {
+    this.engine = engine
+    this.#turns = TURNS.get(engine) ?? new Turns()
+    TURNS.set(engine, this.#turns)
+  }
+
+  async get(digest: Uint8Array, { signal }: CallOptions = {}): Promise<PathInfo | undefined> {
+    signal?.throwIfAborted()
+    checkDigest(digest)
+    const bytes = this.engine.get(TABLE, digest)
+    return bytes && this.#stored(digest, bytes)
+  }
+
+  async has(digest: Uint8Array, { signal }: CallOptions = {}): Promise<boolean> {
+    signal?.throwIfAborted()
+    checkDigest(digest)
+    return this.engine.has(TABLE, digest)
+  }
+
+  async put(info: PathInfo, options: PutPathInfoOptions = {}): Promise<PathInfo> {
+    const key = Buffer.from(info.storePath.digest).toString('hex')
+    return this.#turns.take(key, options, async () => {
+      const session = this.engine.write()
+      const merged = this.putIn(session, info, options)
+      await session.commit()
+      return merged
+    })
+  }
+
+  /** As {@link put}; the caller commits the session. */
+  putIn(session: WriteSession, info: PathInfo, { overwrite = false }: PutPathInfoOptions = {}): PathInfo {
+    const { digest } = info.storePath
+    const bytes = this.engine.get(TABLE, digest)
+    const known = bytes === undefined || overwrite ? undefined : this.#soundOnly(digest, bytes)
+    const merged = known === undefined ? info : mergePathInfos(known, info)
+    const encoded = encodePathInfo(merged)
+    if (bytes === undefined || compareBytes(bytes, encoded) !== 0) session.put(TABLE, digest, encoded)
+    return merged
+  }
+
+  async *list(options: ListPathInfosOptions = {}): AsyncGenerator<PathInfo, void, undefined> {
+    const { signal } = options
+    signal?.throwIfAborted()
+    const filter = new ListFilter(options)
+    let left = filter.limit
+    let passed = 0
+    if (left === 0) return
+    for (const [digest, bytes] of this.engine.entries(TABLE, filter.from)) {
+      if (++passed % ENTRIES_A_TURN === 0) {
+        await new Promise((resolve) => setImmediate(resolve))
+        signal?.throwIfAborted()
+      }
+      if (!filter.wantsDigest(digest)) continue
+      const info = this.#stored(digest, bytes)
+      if (!filter.wants(info)) continue
+      yield info
+      signal?.throwIfAborted()
+      if (--left === 0) return
+    }
+  }
+
+  #soundOnly(digest: Uint8Array, bytes: Uint8Array): PathInfo | undefined {
+    try {
+      return this.#stored(digest, bytes)
+    } catch {
+      return undefined
+    }
+  }
+
+  #stored(digest: Uint8Array, bytes: Uint8Array): PathInfo {
+    return decodeStored(`embedded:${this.engine.path}`, digest, bytes)
+  }
+}
