@@ -22,6 +22,10 @@ export type StoreErrorCode =
   | 'already-exists'
   /** A path info was put whose contents are not stored. */
   | 'contents-missing'
+  /** A NAR has another size, hash or content address than was expected: `reason` says which. */
+  | 'nar-mismatch'
+  /** A NAR is larger than allowed. */
+  | 'too-large'
   /** The service does not do this: it is read-only, or cannot list. */
   | 'unsupported'
   /** Stored content is damaged. */

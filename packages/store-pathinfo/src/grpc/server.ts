@@ -1,0 +1,5 @@
+export {
+  addPathInfoService,
+  type PathInfoServiceImplementationOptions,
+  pathInfoServiceImplementation,
+} from './server/path-info-service.js'
