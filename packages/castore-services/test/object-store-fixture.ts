@@ -32,6 +32,8 @@ export class WatchedStore implements ObjectStore {
   before: (call: string, key: string) => Promise<void> | void = () => {}
   /** How many calls were under way at once, at most. */
   most = 0
+  /** Bytes of contents that the store has taken. */
+  written = 0
   #running = 0
 
   constructor(readonly inner: ObjectStore) {
@@ -51,14 +53,18 @@ export class WatchedStore implements ObjectStore {
   }
 
   put(key: string, content: Uint8Array, options?: CallOptions): Promise<void> {
-    return this.#run('put', key, () => this.inner.put(key, content, options))
+    return this.#run('put', key, async () => {
+      await this.inner.put(key, content, options)
+      this.written += content.length
+    })
   }
 
   /** Counts as `putIfAbsent` if it wrote, else as `found`. */
   async putIfAbsent(key: string, content: Uint8Array, options?: CallOptions): Promise<boolean> {
     const made = this.calls.length
     const written = await this.#run('putIfAbsent', key, () => this.inner.putIfAbsent(key, content, options))
-    if (!written) this.calls[made] = { call: 'found', key }
+    if (written) this.written += content.length
+    else this.calls[made] = { call: 'found', key }
     return written
   }
 

@@ -10,6 +10,7 @@ import { expect, it } from 'vitest'
 import { objectKey } from '../src/blob/object-layout.js'
 import { collectBytes, randomBlob, sameBytes } from '../src/contract/blob-fixtures.js'
 import { closureOf } from '../src/contract/directory-fixtures.js'
+import { deferred, settled } from './deferred.js'
 import { embeddedServices, temporaryFolder } from './embedded-fixture.js'
 import { keysOf, WatchedStore } from './object-store-fixture.js'
 
@@ -111,19 +112,27 @@ it('stores no directory when a blob cannot be stored, and stops', async () => {
 
 it('lists a large blob when all of its chunks are durable', async () => {
   const { tree } = writeTree()
+  const known = services()
+  await ingestPath(known, join(tree, 'large'))
+  const chunks = await keysOf(known.store, 'chunks/')
+  expect(chunks.length).toBeGreaterThan(2)
   const to = services()
-  const pending = new Set<string>()
-  const early: string[] = []
   const list = objectKey('blobs', B3Digest.of(randomBlob(7_000_000, 1002).content))
+  const others = deferred<void>()
+  let stored = 0
+  const early: string[] = []
   to.store.before = async (call, key) => {
-    if (call.startsWith('put') && key.startsWith('chunks/')) {
-      pending.add(key)
-      await new Promise((resolve) => setTimeout(resolve, 20))
-      pending.delete(key)
+    if (call === 'putIfAbsent' && key === list && stored < chunks.length) early.push(`${stored} chunks`)
+    if (!call.startsWith('put') || !key.startsWith('chunks/')) return
+    // The first chunk is the last one to be stored.
+    if (key === chunks[0]) {
+      await others.promise
+      await settled()
     }
-    if (call === 'putIfAbsent' && key === list) early.push(...pending)
+    if (++stored === chunks.length - 1) others.resolve()
   }
   await ingestPath(to, join(tree, 'large'))
-  expect(await to.blobs.chunks(B3Digest.of(randomBlob(7_000_000, 1002).content))).not.toHaveLength(0)
+  expect(stored).toBe(chunks.length)
+  expect(to.store.count('putIfAbsent', list)).toBe(1)
   expect(early).toEqual([])
 })

@@ -1,5 +1,6 @@
 import { execFileSync, spawn, spawnSync } from 'node:child_process'
-import { chmodSync, linkSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
+import { once } from 'node:events'
+import { chmodSync, linkSync, mkdirSync, readdirSync, watch, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { archiveName } from '../src/archive-names.js'
@@ -183,23 +184,17 @@ describe('import-archive', () => {
 
   test('is interrupted by a signal while it waits for standard input', async () => {
     const { path } = newStore()
+    mkdirSync(path)
+    // It opens its store once something is in the folder.
+    const watcher = watch(path)
+    const opened = once(watcher, 'change')
     const child = spawn(process.execPath, [NEVE, '--store', path, 'import-archive', '--name', 'x', '-'], {
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     const ended = new Promise<number | null>((resolve) => child.on('close', resolve))
     child.stdin.write(COMPLICATED.subarray(0, 100))
-    // It has opened its store once the folder is there.
-    while (
-      !(() => {
-        try {
-          return readdirSync(path).length > 0
-        } catch {
-          return false
-        }
-      })()
-    ) {
-      await new Promise((resolve) => setTimeout(resolve, 20))
-    }
+    await opened
+    watcher.close()
     child.kill('SIGINT')
     expect(await ended).toBe(130)
   })

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads'
-import { FileBatchWriter } from './file-batch.js'
+import { FileBatchWriter, type FileRound } from './file-batch.js'
 
 /** What the thread is told once. */
 export interface FileWorkerData {
@@ -14,6 +14,12 @@ export interface FileWorkerRequest {
   readonly keys: string
   readonly lengths: readonly number[]
   readonly ifAbsent: readonly boolean[]
+}
+
+/** What became of them; the memory of their contents comes back. */
+export interface FileWorkerReply {
+  readonly round: FileRound
+  readonly contents: ArrayBuffer
 }
 
 /** A thread that writes the objects of a FileObjectStore. */
@@ -31,6 +37,7 @@ if (parentPort !== null) {
       offset += length
       return { key: names[index]!, content, ifAbsent: ifAbsent[index]! }
     })
-    port.postMessage(writer.round(items))
+    const reply: FileWorkerReply = { round: writer.round(items), contents }
+    port.postMessage(reply, [contents])
   })
 }

@@ -2,15 +2,16 @@ import { Worker } from 'node:worker_threads'
 import { CastoreError } from '../errors.js'
 import type { FileOutcome, FileRound } from './file-batch.js'
 import { fileError } from './file-errors.js'
-import type { FileWorkerData, FileWorkerRequest } from './file-worker.js'
+import type { FileWorkerData, FileWorkerReply, FileWorkerRequest } from './file-worker.js'
 
 /** The most of one batch: it waits in memory twice, and everybody in it waits for the last. */
 const BATCH_BYTES = 8 * 1024 * 1024
 const BATCH_OBJECTS = 2048
 /** With two, one prepares a batch while the disk syncs that of the other. */
 const THREADS = 2
-/** A second thread pays when this many wait for the first. */
+/** A second thread pays when this many wait for the first, or so many bytes. */
 const WAITING_FOR_SECOND = 64
+const BYTES_FOR_SECOND = 2 * 1024 * 1024
 
 interface Entry {
   readonly key: string
@@ -27,6 +28,8 @@ interface Thread {
   /** What the last round has left for the next. */
   pending: readonly Entry[]
   batch: readonly Entry[]
+  /** Room for the contents of a batch, which moves to the thread and back. */
+  room: ArrayBuffer
 }
 
 /**
@@ -101,7 +104,7 @@ export class FileWriter {
       if (thread === undefined) break
       thread.batch = this.#takeBatch()
       thread.worker.ref()
-      const request = packed(thread.batch)
+      const request = packed(thread)
       thread.worker.postMessage(request, [request.contents])
     }
     this.#checkDrained()
@@ -114,8 +117,14 @@ export class FileWriter {
     if (this.#queue.size === 0) return undefined
     const idle = this.#idle.pop()
     if (idle !== undefined || this.#threads.length >= THREADS) return idle
-    const wanted = this.#threads.length === 0 || this.#queue.size >= WAITING_FOR_SECOND
+    const wanted = this.#threads.length === 0 || this.#queue.size >= WAITING_FOR_SECOND || this.#isLong()
     return wanted ? this.#start() : undefined
+  }
+
+  #isLong(): boolean {
+    let length = 0
+    for (const { content } of this.#queue) length += content.length
+    return length >= BYTES_FOR_SECOND
   }
 
   #takeBatch(): Entry[] {
@@ -132,8 +141,16 @@ export class FileWriter {
 
   #start(): Thread {
     const module = new URL(import.meta.resolve('@neve/castore-services/object-store/file-worker'))
-    const thread: Thread = { worker: new Worker(module, { workerData: this.#data }), pending: [], batch: [] }
-    thread.worker.on('message', (round: FileRound) => this.#settle(thread, round))
+    const thread: Thread = {
+      worker: new Worker(module, { workerData: this.#data }),
+      pending: [],
+      batch: [],
+      room: new ArrayBuffer(0),
+    }
+    thread.worker.on('message', ({ round, contents }: FileWorkerReply) => {
+      thread.room = contents
+      this.#settle(thread, round)
+    })
     thread.worker.on('error', (error) => this.#lose(thread, error))
     thread.worker.on('exit', () => this.#lose(thread, new Error('the thread ended')))
     this.#threads.push(thread)
@@ -174,10 +191,11 @@ export class FileWriter {
   }
 }
 
-function packed(batch: readonly Entry[]): FileWorkerRequest {
+function packed({ batch, room }: Thread): FileWorkerRequest {
   const lengths = batch.map(({ content }) => content.length)
+  const length = lengths.reduce((sum, next) => sum + next, 0)
   // Not from the pool of small buffers, which cannot be handed over, and not zeroed first.
-  const contents = Buffer.allocUnsafeSlow(lengths.reduce((sum, length) => sum + length, 0))
+  const contents = room.byteLength >= length ? Buffer.from(room) : Buffer.allocUnsafeSlow(length)
   let offset = 0
   for (const { content } of batch) {
     contents.set(content, offset)
