@@ -9,8 +9,8 @@ export interface IncrementalHash<D> {
 }
 
 /**
- * Hands on what a source yields, unchanged, and hashes it on the way (spec 01 section 2.1). Reading again goes on where the last
- * reading stopped, when the source allows that; errors of the source pass through.
+ * Hands on what a source yields, unchanged, and hashes it on the way (spec 01 section 2.1, spec 02 section 12). Reading
+ * again goes on where the last reading stopped, when the source allows that; errors of the source pass through.
  */
 export class HashingReader<D> implements AsyncIterable<Uint8Array> {
   readonly #source: AsyncIterable<Uint8Array>

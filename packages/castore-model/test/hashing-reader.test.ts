@@ -18,7 +18,7 @@ describe('hashing reader (spec 01 section 2.1)', () => {
     ['BLOB_A', BLOB_A],
     ['BLOB_B', BLOB_B],
     ['no bytes', EMPTY_BLOB_CONTENTS],
-  ])('01#1 hands on %s unchanged and has its digest', async (_, content) => {
+  ])('01#1 02#13 hands on %s unchanged and has its digest', async (_, content) => {
     const reader = hashThrough(pieces(content, 1000))
     expect(hex(await collect(reader))).toBe(hex(content))
     expect(reader.bytesRead).toBe(BigInt(content.length))

@@ -1,7 +1,6 @@
 export { ChunkTable, type PlacedChunk } from './blob/chunk-table.js'
 export { ChunkedBlobReader, type ChunkedBlobReaderInit, type FetchChunk } from './blob/chunked-reader.js'
 export { BlobCursor, type SeekOrigin } from './blob/cursor.js'
-export { HashingStream, type StreamHasher } from './blob/hashing-stream.js'
 export { MemoryBlobReader } from './blob/memory-reader.js'
 export { NaiveSeeker } from './blob/naive-seeker.js'
 export { type BlobStreamOptions, blobStream } from './blob/stream.js'

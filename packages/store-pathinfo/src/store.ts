@@ -238,19 +238,21 @@ export function parseAddress(address: string): { readonly root: StorePath | B3Di
   const hint = 'expected a store path, blake3-… or b3:…, or one of them with /sub/path'
   try {
     if (address.startsWith('/')) {
-      const { storePath, rest } = StorePath.parseFull(address)
-      return { root: storePath, path: Path.parse(rest) }
+      const { storePath } = StorePath.parseFull(address)
+      return { root: storePath, path: pathBelow(address.slice(storePath.toAbsolute().length)) }
     }
-    const digest = /^(blake3-[A-Za-z0-9+/]{43}=|b3:[A-Za-z0-9+/]{43}=|[0-9a-f]{64})(?:\/(.*?)\/?)?$/s.exec(
-      address,
-    )
-    if (digest !== null) return { root: B3Digest.parse(digest[1]!), path: Path.parse(digest[2] ?? '') }
+    const digest = /^(blake3-[A-Za-z0-9+/]{43}=|b3:[A-Za-z0-9+/]{43}=|[0-9a-f]{64})(\/.*)?$/s.exec(address)
+    if (digest !== null) return { root: B3Digest.parse(digest[1]!), path: pathBelow(digest[2] ?? '') }
     const slash = address.indexOf('/')
-    const name = slash < 0 ? address : address.slice(0, slash)
-    const rest = slash < 0 ? '' : address.slice(slash + 1).replace(/\/$/, '')
-    return { root: StorePath.parse(name), path: Path.parse(rest) }
+    const end = slash < 0 ? address.length : slash
+    return { root: StorePath.parse(address.slice(0, end)), path: pathBelow(address.slice(end)) }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     throw new StoreError('invalid-address', `${address}: ${reason}; ${hint}`, undefined, { cause: error })
   }
+}
+
+/** Reads what follows the root of an address: nothing, or a slash and a path with at most one slash behind it. */
+function pathBelow(text: string): Path {
+  return Path.parse(text.length > 2 && text.endsWith('/') ? text.slice(1, -1) : text.slice(1))
 }

@@ -329,6 +329,10 @@ describe('addresses', () => {
     digest.toHex().slice(1),
     digest.toHex().toUpperCase(),
     `${digest.toHex()}//keep`,
+    `/nix/store/${path}//keep`,
+    `/nix/store/${path}/a//b`,
+    `/nix/store/${path}//`,
+    `${path}/a//b`,
     `sha256-${digest.toBase64()}`,
     `${digest.toHex()}/a\0b`,
   ]
