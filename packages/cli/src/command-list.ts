@@ -56,6 +56,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/castore-daemon.js')).castoreDaemonCommand,
   },
   {
+    name: 'config',
+    summary: 'check a composition file, and draw what would be built of it',
+    load: async () => (await import('./commands/config.js')).configCommand,
+  },
+  {
     name: 'completion',
     summary: 'print a completion script for a shell',
     load: async () => (await import('./commands/completion.js')).completionCommand,

@@ -13,6 +13,7 @@ const COMMANDS = [
   'export',
   'copy-castore',
   'castore-daemon',
+  'config',
   'completion',
 ]
 const DIGEST = 'f'.repeat(64)
@@ -71,6 +72,11 @@ describe('mistakes in the command line give one line and status 2', () => {
     [['--store', '', 'ls', ADDRESS], '--store needs an address, got ""'],
     [['--store', 'redb:///x', 'ls', ADDRESS], 'write embedded:/path/to/folder'],
     [['--store', 's3://bucket', 'ls', ADDRESS], 'got scheme s3'],
+    [['config'], "missing required argument 'what'"],
+    [['config', 'draw'], 'expected one of check, schema'],
+    [['config', 'check'], 'config check needs the name of a file'],
+    [['config', 'schema', 'x'], 'config schema takes no file'],
+    [['--store', 'x', 'config', 'check', 'y'], 'config takes no --store'],
     [['completion', 'tcsh'], 'expected one of bash, zsh, fish'],
     [['import', '--directory-sizes', 'thrice', 'x'], 'expected one of once, twice'],
     [['import', '--name', 'n', 'a', 'b'], '--name needs exactly one path, got 2'],

@@ -72,7 +72,23 @@ export function checkConfig<S, C>(
   const canonical = resolveAliases(type, raw)
   const result = schema.safeParse(canonical)
   if (result.success) return result.data
-  throw issueError(result.error.issues[0]!, canonical, keysOf(schema))
+  throw issueErrors(result.error.issues[0]!, canonical, keysOf(schema))[0]!
+}
+
+/** Everything that {@link checkConfig} could throw, instead of the first of it. */
+export function configMistakes<S, C>(
+  type: ServiceType<S, C>,
+  schema: z.ZodType<C>,
+  raw: Readonly<Record<string, unknown>>,
+): readonly ConfigError[] {
+  try {
+    const canonical = resolveAliases(type, raw)
+    const issues = schema.safeParse(canonical).error?.issues ?? []
+    return issues.flatMap((issue) => issueErrors(issue, canonical, keysOf(schema)))
+  } catch (error) {
+    if (error instanceof ConfigError) return [error]
+    throw error
+  }
 }
 
 function resolveAliases<S, C>(
@@ -89,17 +105,19 @@ function resolveAliases<S, C>(
   return Object.fromEntries(entries)
 }
 
-function issueError(
+/** At least one: an issue may be about several keys. */
+function issueErrors(
   issue: z.core.$ZodIssue,
   raw: Readonly<Record<string, unknown>>,
   known: readonly string[],
-): ConfigError {
+): readonly ConfigError[] {
   const key = keyText(issue.path)
   if (issue.code === 'unrecognized_keys') {
-    const unknown = keyText([...issue.path, issue.keys[0]!])
     const expected =
       issue.path.length > 0 ? '' : `, expected ${known.length === 0 ? 'none' : `one of ${known.join(', ')}`}`
-    return new ConfigError(`unknown key '${issue.keys[0]}'${expected}`, { key: unknown })
+    return issue.keys.map(
+      (name) => new ConfigError(`unknown key '${name}'${expected}`, { key: keyText([...issue.path, name]) }),
+    )
   }
   const value = issue.path.reduce<unknown>(
     (at, part) => (at as Record<PropertyKey, unknown> | undefined)?.[part],
@@ -107,8 +125,8 @@ function issueError(
   )
   const detail = issue.message.replace(/^Invalid input: /, '').replace(/, received .*$/, '')
   if (value === undefined)
-    return new ConfigError(`required key '${key}' is missing: ${lower(detail)}`, { key })
-  return new ConfigError(`${lower(detail)}, got ${describe(value)}`, { key })
+    return [new ConfigError(`required key '${key}' is missing: ${lower(detail)}`, { key })]
+  return [new ConfigError(`${lower(detail)}, got ${describe(value)}`, { key })]
 }
 
 /** What kind of value it is. Never the value: it may be a secret. */

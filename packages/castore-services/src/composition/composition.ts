@@ -13,6 +13,7 @@ import {
 } from './errors.js'
 import { closeInOrder, describeSteps, Instance, type Step, waitPath } from './instance.js'
 import type { Kind } from './kind.js'
+import { planOf, type ServicePlan } from './plan.js'
 import { checkInstanceName, isInstanceName, parseReference } from './reference.js'
 import { resolveSecret } from './secret.js'
 import type { BuildContext, Builder } from './service-type.js'
@@ -100,6 +101,15 @@ export class Composition implements AsyncDisposable {
    */
   validate(options: ValidateOptions = {}): readonly Problem[] {
     return findProblems(this.#all(), options)
+  }
+
+  /**
+   * What {@link build} would make of a name: the instance and all that it is made of. Nothing is built.
+   *
+   * @throws CompositionError `not-found`
+   */
+  plan(kind: Kind<unknown>, name: string): ServicePlan {
+    return planOf(this.#all(), kind, name)
   }
 
   /** The instances that have names, by kind and in the order in which they came. */

@@ -5,6 +5,12 @@ export {
   serviceFromAddress,
 } from './address.js'
 export { decodePath, type QueryValue, queryConfig, refuseParts, type UnusedPart } from './address-parts.js'
+export {
+  type CheckCompositionOptions,
+  type CompositionCheck,
+  checkComposition,
+  type Finding,
+} from './check.js'
 export { Composition } from './composition.js'
 export type {
   CompositionInit,
@@ -29,6 +35,7 @@ export {
 export type { InstanceState } from './instance.js'
 export { compositionJsonSchema, type JsonSchema } from './json-schema.js'
 export { BLOB_SERVICE, DIRECTORY_SERVICE, Kind, type KindInit } from './kind.js'
+export type { PlannedPart, ServicePlan } from './plan.js'
 export { Redactor, redactAddress } from './redact.js'
 export { type Reference, reference } from './reference.js'
 export { type RegisteredType, Registry } from './registry.js'
@@ -39,5 +46,6 @@ export {
   type ParseCompositionOptions,
   parseComposition,
   readCompositionFile,
+  readCompositionText,
 } from './toml.js'
 export type { Problem, ValidateOptions } from './validation.js'

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { ConfiguredBuilder, checkConfig } from './builder.js'
+import { ConfiguredBuilder, checkConfig, configMistakes } from './builder.js'
 import { CompositionError, ConfigError, type ConfigLocation, UnknownTypeError } from './errors.js'
 import type { Kind } from './kind.js'
 import { Redactor, redactAddress } from './redact.js'
@@ -68,13 +68,25 @@ export class Registry {
    * @throws ConfigError and UnknownTypeError; with the key's name, without its value
    */
   parse<S>(kind: Kind<S>, raw: unknown): Builder<S> {
-    if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
-      throw new ConfigError("expected a table with the key 'type'")
+    const { found, config } = this.#typed(kind, raw)
+    return this.#configure(found, config, 0) as Builder<S>
+  }
+
+  /**
+   * What is wrong with the configuration of one instance: all of it, where {@link parse} tells what comes first.
+   *
+   * @returns errors with the keys' names, without their values
+   */
+  mistakes(kind: Kind<unknown>, raw: unknown): readonly ConfigError[] {
+    try {
+      const { found, config } = this.#typed(kind, raw)
+      const mistakes = configMistakes(found.type, found.schema, config)
+      if (mistakes.length === 0) this.#configure(found, config, 0)
+      return mistakes
+    } catch (error) {
+      if (error instanceof ConfigError) return [error]
+      throw error
     }
-    const { type: tag, ...config } = raw as Record<string, unknown>
-    if (tag === undefined) throw new ConfigError("required key 'type' is missing", { key: 'type' })
-    if (typeof tag !== 'string') throw new ConfigError('expected text', { key: 'type' })
-    return this.#configure(this.#find(kind, tag, { key: 'type' }), config, 0) as Builder<S>
   }
 
   /**
@@ -141,6 +153,19 @@ export class Registry {
     return new ConfiguredBuilder(type, checkConfig(type, schema, raw), ({ kind, value }) =>
       this.#fromUrl(kind, value, depth + 1),
     )
+  }
+
+  #typed(
+    kind: Kind<unknown>,
+    raw: unknown,
+  ): { readonly found: RegisteredType; readonly config: Readonly<Record<string, unknown>> } {
+    if (typeof raw !== 'object' || raw === null || Array.isArray(raw)) {
+      throw new ConfigError("expected a table with the key 'type'")
+    }
+    const { type: tag, ...config } = raw as Record<string, unknown>
+    if (tag === undefined) throw new ConfigError("required key 'type' is missing", { key: 'type' })
+    if (typeof tag !== 'string') throw new ConfigError('expected text', { key: 'type' })
+    return { found: this.#find(kind, tag, { key: 'type' }), config }
   }
 
   #find(kind: Kind<unknown>, tag: string, location: ConfigLocation = {}): RegisteredType {

@@ -4,6 +4,7 @@ import { Composition } from './composition.js'
 import type { CompositionInit } from './composition-init.js'
 import { defaultRegistry } from './default-services.js'
 import { ConfigError } from './errors.js'
+import type { Kind } from './kind.js'
 import type { Registry } from './registry.js'
 import { TomlLines } from './toml-lines.js'
 
@@ -28,12 +29,17 @@ export function parseComposition(text: string, options: ParseCompositionOptions 
     return compositionOf(data, options)
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
-    const { table, instance, key } = error.location
-    const path = [table, instance, ...(key ?? '').split(/[.[]/)].filter(
-      (part) => part !== undefined && part !== '',
-    )
-    throw error.at({ file, line: new TomlLines(text).find(path as string[]) })
+    throw inFile(error, new TomlLines(text), file)
   }
+}
+
+/** The error, knowing its file and line. */
+export function inFile(error: ConfigError, lines: TomlLines, file: string | undefined): ConfigError {
+  const { table, instance, key } = error.location
+  const path = [table, instance, ...(key ?? '').split(/[.[]/)].filter(
+    (part) => part !== undefined && part !== '',
+  )
+  return error.at({ file, line: lines.find(path as string[]) })
 }
 
 /**
@@ -50,18 +56,21 @@ export function compositionOf(
     throw new ConfigError('expected a table for each kind of service')
   }
   const composition = new Composition({ ...init, registry })
-  const kinds = registry.kinds()
   for (const [name, table] of Object.entries(data)) {
-    const kind = kinds.find((candidate) => candidate.table === name)
-    if (kind === undefined) {
-      const known = kinds.map((candidate) => candidate.table).join(', ')
-      throw new ConfigError(`unknown table '${name.slice(0, 80)}', expected one of ${known}`, {
-        table: name.slice(0, 80),
-      })
-    }
+    const kind = kindOfTable(registry, name)
     composition.extend(kind, registry.parseTable(kind, table))
   }
   return composition
+}
+
+/** @throws ConfigError when no kind has a table of that name */
+export function kindOfTable(registry: Registry, name: string): Kind<unknown> {
+  const kinds = registry.kinds()
+  const kind = kinds.find((candidate) => candidate.table === name)
+  if (kind !== undefined) return kind
+  const known = kinds.map((candidate) => candidate.table).join(', ')
+  const table = name.slice(0, 80)
+  throw new ConfigError(`unknown table '${table}', expected one of ${known}`, { table })
 }
 
 /**
@@ -73,17 +82,21 @@ export async function readCompositionFile(
   path: string,
   options: ParseCompositionOptions = {},
 ): Promise<Composition> {
-  let text: string
-  try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path))
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause)
-    throw new ConfigError(`cannot read the file: ${reason}`, { file: options.file ?? path }, { cause })
-  }
-  return parseComposition(text, { file: path, ...options })
+  return parseComposition(await readCompositionText(path, options.file), { file: path, ...options })
 }
 
-function parseToml(text: string, file: string | undefined): unknown {
+/** @throws ConfigError when the file cannot be read */
+export async function readCompositionText(path: string, file: string = path): Promise<string> {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path))
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause)
+    throw new ConfigError(`cannot read the file: ${reason}`, { file }, { cause })
+  }
+}
+
+/** @throws ConfigError with the line */
+export function parseToml(text: string, file: string | undefined): unknown {
   try {
     return parse(text)
   } catch (error) {

@@ -31,7 +31,13 @@ ${chosen.map(({ names, choices }) => `    ${names.join('|')}) COMPREPLY=($(compg
 ${commands.map(({ name, options: own, words }) => `    ${name}) words='${wordsOf([...own, ...options], words)}' ;;`).join('\n')}
     *) return ;;
   esac
-  if [[ $cur == -* || -z $command || $command == completion ]]; then
+  case "$command:$((COMP_CWORD - i))" in
+    ${commands
+      .filter(({ words }) => words.length > 0)
+      .map(({ name }) => `${name}:1`)
+      .join('|')}) COMPREPLY=($(compgen -W "$words" -- "$cur")); return ;;
+  esac
+  if [[ $cur == -* || -z $command ]]; then
     COMPREPLY=($(compgen -W "$words" -- "$cur"))
   else
     COMPREPLY=($(compgen -f -- "$cur"))

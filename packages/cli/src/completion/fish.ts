@@ -15,7 +15,7 @@ export function fishCompletion({ options, commands }: CompletionModel): string {
   for (const { name, options: own, words } of commands) {
     const here = `__fish_seen_subcommand_from ${name}`
     for (const option of own) if (!option.names.includes('--help')) lines.push(optionLine(here, option))
-    if (words.length > 0) lines.push(`complete -c neve -n ${quoted(here)} -f -a ${quoted(words.join(' '))}`)
+    if (words.length > 0) lines.push(`complete -c neve -n ${quoted(here)} -a ${quoted(words.join(' '))}`)
   }
   return `${lines.join('\n')}\n`
 }

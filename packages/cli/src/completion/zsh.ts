@@ -32,8 +32,8 @@ if [ "$funcstack[1]" = _neve ]; then _neve "$@"; else compdef _neve neve; fi
 
 function argumentsOf({ options, words }: CompletedCommand, global: readonly CompletedOption[]): string {
   const own = [...options, ...global.filter(({ names }) => !names.includes('--help'))]
-  const rest = words.length > 0 ? `1:shell:(${words.join(' ')})` : '*:file:_files'
-  return [...own.map(specOf), quoted(rest)].join(' ')
+  const first = words.length > 0 ? [`1:what:(${words.join(' ')})`] : []
+  return [...own.map(specOf), ...[...first, '*:file:_files'].map(quoted)].join(' ')
 }
 
 function specOf({ names, description, takesValue, choices }: CompletedOption): string {
