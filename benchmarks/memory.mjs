@@ -41,6 +41,7 @@ await withWorkDir(async (dir) => {
   const storePath = stdout.trim()
   dir.remove(file)
   await measure('neve nar >/dev/null', ['nar', storePath], { discard: true })
+  await measure('neve nar --zstd >/dev/null', ['nar', '--zstd', storePath], { discard: true })
   const nar = dir.fresh('nar')
   await measure('neve nar -o FILE', ['nar', '-o', nar, storePath])
   dir.remove(nar)

@@ -8,12 +8,24 @@ export interface PlacedChunk extends ChunkMeta {
   readonly start: bigint
 }
 
+/** The chunks of a blob and where they lie in it. */
+export interface PlacedChunks {
+  /** Length of the blob in bytes. */
+  readonly size: bigint
+  /** How many there are, at least one. */
+  readonly count: number
+  /** The chunk at an index below {@link count}. */
+  at(index: number): PlacedChunk
+  /** Index of the chunk that holds the byte at `position`; undefined from the blob's end on. */
+  indexFor(position: bigint): number | undefined
+}
+
 const MAX_SIZE = 2n ** 64n - 1n
 // A piece is held in memory whole; a list that claims more than this is a lie or an attack.
-const MAX_CHUNK_SIZE = 2n ** 31n - 1n
+export const MAX_CHUNK_SIZE: bigint = 2n ** 31n - 1n
 
 /** A chunk list with the offsets computed, checked as far as that goes without reading (spec 02 sections 7.1 and 20). */
-export class ChunkTable {
+export class ChunkTable implements PlacedChunks {
   readonly entries: readonly PlacedChunk[]
   /** Length of the blob in bytes. */
   readonly size: bigint
@@ -54,7 +66,14 @@ export class ChunkTable {
     this.size = start
   }
 
-  /** Index of the chunk that holds the byte at `position`; undefined from the blob's end on. */
+  get count(): number {
+    return this.entries.length
+  }
+
+  at(index: number): PlacedChunk {
+    return this.entries[index]!
+  }
+
   indexFor(position: bigint): number | undefined {
     if (position < 0n || position >= this.size) return undefined
     let low = 0

@@ -5,7 +5,7 @@ import { LruMap } from '../concurrency/lru-map.js'
 import { mapOrdered } from '../concurrency/map-ordered.js'
 import { SingleFlight } from '../concurrency/single-flight.js'
 import { CastoreError, DataLossError } from '../errors.js'
-import { ChunkTable, type PlacedChunk } from './chunk-table.js'
+import { ChunkTable, type PlacedChunk, type PlacedChunks } from './chunk-table.js'
 import { readableLength } from './read-range.js'
 
 /**
@@ -18,8 +18,8 @@ export type FetchChunk = (chunk: ChunkMeta, options: CallOptions) => Promise<Uin
 export interface ChunkedBlobReaderInit {
   /** The blob's digest. */
   readonly digest: B3Digest
-  /** The blob's chunks in order, at least one. */
-  readonly chunks: readonly ChunkMeta[]
+  /** The blob's chunks in order, at least one. An array is checked as {@link ChunkTable} does. */
+  readonly chunks: readonly ChunkMeta[] | PlacedChunks
   readonly fetch: FetchChunk
   /** Where the chunks come from, for messages. */
   readonly backend: string
@@ -39,7 +39,7 @@ export interface ChunkedBlobReaderInit {
 export class ChunkedBlobReader implements BlobReader {
   readonly size: bigint
   readonly #init: ChunkedBlobReaderInit
-  readonly #table: ChunkTable
+  readonly #table: PlacedChunks
   readonly #cache: LruMap<string, Uint8Array>
   readonly #flights = new SingleFlight<string, Uint8Array>()
   readonly #concurrency: number
@@ -48,7 +48,8 @@ export class ChunkedBlobReader implements BlobReader {
   /** @throws as {@link ChunkTable} when the list cannot be right */
   constructor(init: ChunkedBlobReaderInit) {
     this.#init = init
-    this.#table = new ChunkTable(init.digest, init.chunks, init.backend)
+    const { digest, chunks, backend } = init
+    this.#table = 'indexFor' in chunks ? chunks : new ChunkTable(digest, chunks, backend)
     this.#cache = new LruMap(init.cachedChunks ?? 4)
     this.#concurrency = init.concurrency ?? 4
     this.size = this.#table.size
@@ -60,7 +61,7 @@ export class ChunkedBlobReader implements BlobReader {
     const wanted = readableLength(this.size, offset, length)
     if (wanted === 0) return new Uint8Array(0)
     const range = { start: offset, end: offset + BigInt(wanted) }
-    const first = this.#table.entries[this.#table.indexFor(offset)!]!
+    const first = this.#table.at(this.#table.indexFor(offset)!)
     if (range.end <= first.start + first.size) {
       return within(first, await this.#load(first, options.signal, true), range)
     }
@@ -118,10 +119,10 @@ export class ChunkedBlobReader implements BlobReader {
   }
 
   *#overlapping(range: ByteRange): Generator<PlacedChunk> {
-    const { entries } = this.#table
+    const { count } = this.#table
     if (range.start === range.end) return
-    for (let index = this.#table.indexFor(range.start) ?? entries.length; index < entries.length; index++) {
-      const chunk = entries[index]!
+    for (let index = this.#table.indexFor(range.start) ?? count; index < count; index++) {
+      const chunk = this.#table.at(index)
       if (chunk.start >= range.end) return
       yield chunk
     }

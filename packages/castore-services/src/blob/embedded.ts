@@ -12,47 +12,13 @@ import { DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
 import { BlobTooLargeError, CastoreError, DataLossError } from '../errors.js'
 import { ChunkedBlobReader } from './chunked-reader.js'
+import { decodeChunkList, encodeChunkList, type ListedChunk, ListedChunks } from './embedded-chunk-list.js'
 import { MemoryBlobReader } from './memory-reader.js'
 import { BlobWriterBase } from './writer-base.js'
 
+export { decodeChunkList, encodeChunkList, type ListedChunk } from './embedded-chunk-list.js'
+
 const NOTHING = new Uint8Array(0)
-const LIST_ENTRY = 36
-
-/** One chunk of a stored list: its digest and its length in bytes. */
-export interface ListedChunk {
-  readonly digest: Uint8Array
-  readonly size: number
-}
-
-/** The stored form of a blob's chunk list: digest and u32 length of each. */
-export function encodeChunkList(chunks: readonly ListedChunk[]): Uint8Array {
-  const list = Buffer.alloc(chunks.length * LIST_ENTRY)
-  for (const [i, chunk] of chunks.entries()) {
-    list.set(chunk.digest, i * LIST_ENTRY)
-    list.writeUInt32LE(chunk.size, i * LIST_ENTRY + 32)
-  }
-  return list
-}
-
-/** Reads a stored chunk list. */
-export function decodeChunkList(digest: B3Digest, list: Uint8Array, backend: string): ChunkMeta[] {
-  if (list.length === 0 || list.length % LIST_ENTRY !== 0) {
-    throw new DataLossError(
-      digest,
-      backend,
-      `chunk list of ${digest} has ${list.length} bytes, expected a multiple of ${LIST_ENTRY}`,
-    )
-  }
-  const view = Buffer.from(list.buffer, list.byteOffset, list.byteLength)
-  const chunks: ChunkMeta[] = []
-  for (let at = 0; at < list.length; at += LIST_ENTRY) {
-    chunks.push({
-      digest: B3Digest.from(list.subarray(at, at + 32)),
-      size: BigInt(view.readUInt32LE(at + 32)),
-    })
-  }
-  return chunks
-}
 
 /** The engine behind a blob service, if it is an embedded one: whoever frames records itself writes to it directly. */
 export function engineOf(blobs: object): EmbeddedStore | undefined {
@@ -129,11 +95,11 @@ export class EmbeddedBlobService implements BlobService {
     const reader = this.#guard(digest, () => this.engine.contentReader())
     const whole = await readVerified(reader, digest, this.#backend)
     if (whole !== undefined) return new MemoryBlobReader(whole)
-    const chunks = await this.chunks(digest, options)
-    if (chunks === undefined || chunks.length === 0) return undefined
+    const list = this.#guard(digest, () => this.engine.get('blobs', digest.bytes))
+    if (list === undefined) return undefined
     return new ChunkedBlobReader({
       digest,
-      chunks,
+      chunks: new ListedChunks(digest, list, this.#backend),
       backend: this.#backend,
       // One reader cannot serve two reads at once; it pays only where chunks are read in order.
       fetch: (chunk) =>
