@@ -1,9 +1,9 @@
 import { B3Digest } from '@neve/castore-model'
-import { DataLossError } from '@neve/castore-services'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ChunkTable } from '../src/blob/chunk-table.js'
 import { decodeChunkList, encodeChunkList, ListedChunks } from '../src/blob/embedded-chunk-list.js'
+import { DataLossError } from '../src/errors.js'
 
 const BLOB = B3Digest.of(Buffer.from('blob'))
 
