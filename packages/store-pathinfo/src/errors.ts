@@ -26,6 +26,10 @@ export type StoreErrorCode =
   | 'nar-mismatch'
   /** A NAR is larger than allowed. */
   | 'too-large'
+  /** An upstream cache gave an answer that cannot be used: `reason` says what is wrong with it. */
+  | 'upstream'
+  /** What an upstream cache says is not signed by a key that is trusted. */
+  | 'untrusted'
   /** The service does not do this: it is read-only, or cannot list. */
   | 'unsupported'
   /** Stored content is damaged. */

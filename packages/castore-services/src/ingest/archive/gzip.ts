@@ -10,15 +10,17 @@ export async function* gunzipped(source: ByteSource): AsyncGenerator<Uint8Array,
   let failure: { readonly error: unknown } | undefined
   const input = Readable.from(
     (async function* () {
-      try {
-        for (;;) {
-          const piece = await source.some(PIECE)
-          if (piece === undefined) return
-          yield piece
+      for (;;) {
+        let piece: Uint8Array | undefined
+        try {
+          piece = await source.some(PIECE)
+        } catch (error) {
+          failure = { error }
+          throw error
         }
-      } catch (error) {
-        failure = { error }
-        throw error
+        if (piece === undefined) return
+        // What the decoder complains of is thrown in here: it is none of the source's.
+        yield piece
       }
     })(),
   )
