@@ -69,17 +69,19 @@ describe('openGrpcChannel', () => {
   })
 
   it.each([
-    ['grpc+unix:///run/castore.sock', 'unix:///run/castore.sock'],
-    ['grpc+unix:////run/castore.sock', 'unix:///run/castore.sock'],
-    ['grpc+unix:/with%20blank', 'unix:///with blank'],
-    ['grpc+unix:/with blank', 'unix:///with blank'],
-    ['grpc+unix:/caf%C3%A9:80', 'unix:///café:80'],
-    ['grpc+http://localhost', 'localhost:80'],
-    ['grpc+http://localhost:8000', 'localhost:8000'],
-    ['grpc+https://Example.org', 'example.org:443'],
-    ['grpc+https://[2001:DB8::1]:1', '[2001:db8::1]:1'],
-  ])('dials what %s says', (url, target) => {
-    expect(parseGrpcUrl(url).target).toBe(target)
+    ['grpc+unix:///run/castore.sock', '/run/castore.sock'],
+    ['grpc+unix:////run/castore.sock', '/run/castore.sock'],
+    ['grpc+unix:/with%20blank', '/with blank'],
+    ['grpc+unix:/with blank', '/with blank'],
+    ['grpc+unix:/caf%C3%A9:80', '/café:80'],
+    ['grpc+http://localhost', 'localhost', 80],
+    ['grpc+http://localhost:8000', 'localhost', 8000],
+    ['grpc+https://Example.org', 'example.org', 443],
+    ['grpc+https://[2001:DB8::1]:1', '2001:db8::1', 1],
+  ])('dials what %s says', (url, where, port?: number) => {
+    expect(parseGrpcUrl(url).endpoint).toEqual(
+      port === undefined ? { kind: 'unix', path: where } : { kind: 'tcp', host: where, port },
+    )
   })
 
   it('02#15 03#31 fails at once when it is to wait and nobody is there', async () => {

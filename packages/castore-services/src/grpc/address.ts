@@ -4,14 +4,17 @@ import { CastoreError } from '../errors.js'
 export interface GrpcAddress {
   /** What to call the peer in messages: the URL without its options. */
   readonly name: string
-  /** What is dialled, as grpc-js takes it: `unix:///run/castore.sock`, `example.org:443`. */
-  readonly target: string
+  /** What is dialled. */
+  readonly endpoint: GrpcEndpoint
   readonly tls: boolean
-  /** Whether the peer is on this machine. */
-  readonly local: boolean
   /** Of the URL's options, those that it has. */
   readonly options: GrpcAddressOptions
 }
+
+/** A socket file, or a host by name or IP address with a port. */
+export type GrpcEndpoint =
+  | { readonly kind: 'unix'; readonly path: string }
+  | { readonly kind: 'tcp'; readonly host: string; readonly port: number }
 
 /** What can be said behind the question mark (spec 07 section 13.9). */
 export interface GrpcAddressOptions {
@@ -62,7 +65,7 @@ function unixAddress(text: string, url: URL): GrpcAddress {
   if (url.host !== '') throw refusal(text, 'host may not be set for unix domain sockets')
   const path = socketPath(text, url.pathname)
   const options = readOptions(text, url.searchParams, false)
-  return { name: `grpc+unix:${url.pathname}`, target: `unix://${path}`, tls: false, local: true, options }
+  return { name: `grpc+unix:${url.pathname}`, endpoint: { kind: 'unix', path }, tls: false, options }
 }
 
 /** The path of the socket file, checked: absolute, decoded, with one slash at the start. */
@@ -90,14 +93,13 @@ function tcpAddress(text: string, url: URL, tls: boolean): GrpcAddress {
   if (url.pathname !== '' && url.pathname !== '/') throw refusal(text, 'path may not be set')
   const scheme = tls ? 'https' : 'http'
   const endpoint = parse(text, `${scheme}://${url.host}`)
-  const host = endpoint.hostname
-  const port = endpoint.port === '' ? (tls ? '443' : '80') : endpoint.port
-  if (port === '0') throw refusal(text, 'expected a port from 1 to 65535, got 0')
+  const host = endpoint.hostname.replace(/^\[(.*)\]$/, '$1')
+  const port = endpoint.port === '' ? (tls ? 443 : 80) : Number(endpoint.port)
+  if (port === 0) throw refusal(text, 'expected a port from 1 to 65535, got 0')
   return {
     name: `grpc+${scheme}://${url.host}`,
-    target: `${host}:${port}`,
+    endpoint: { kind: 'tcp', host, port },
     tls,
-    local: host === 'localhost' || host === '[::1]' || /^127\.\d+\.\d+\.\d+$/.test(host),
     options: readOptions(text, url.searchParams, tls),
   }
 }

@@ -27,7 +27,7 @@ export class GrpcBlobListStore implements BlobListStore {
     if (digest.equals(B3Digest.EMPTY)) return true
     const request = { digest: digest.bytes }
     const answer = await this.#unlessAbsent(digest, () =>
-      this.#caller.call('StatBlob', (client, call) => client.StatBlob(request, call), options),
+      this.#caller.call((client) => client.StatBlob(request, options), options),
     )
     return answer !== undefined
   }
@@ -37,7 +37,7 @@ export class GrpcBlobListStore implements BlobListStore {
     if (digest.equals(B3Digest.EMPTY)) return []
     const request = { digest: digest.bytes }
     const answer = await this.#unlessAbsent(digest, () =>
-      this.#caller.call('GetBlob', (client, call) => client.GetBlob(request, call), options),
+      this.#caller.call((client) => client.GetBlob(request, options), options),
     )
     if (answer === undefined) return undefined
     return trustedBlobList(digest, this.#decode(digest, answer), this.#name)
@@ -48,7 +48,7 @@ export class GrpcBlobListStore implements BlobListStore {
     const list = normalizedBlobList(digest, chunks)
     const request = encodePutBlobRequest({ digest, chunks: list })
     try {
-      await this.#caller.call('PutBlob', (client, call) => client.PutBlob(request, call), options)
+      await this.#caller.call((client) => client.PutBlob(request, options), options)
     } catch (error) {
       if (!(error instanceof GrpcStatusError) || error.status !== Status.FAILED_PRECONDITION) throw error
       throw new CastoreError('incomplete', error.message, { cause: error })

@@ -4,10 +4,10 @@ import { BLOB_CHUNK_HEADER, writeBlobChunkHeader } from './blob-chunk.js'
 export const BLOB_MESSAGE_SIZE = 256 * 1024
 
 /** The `BlobChunk` messages of content, encoded; none for none. The content is copied when a message is asked for. */
-export async function* blobMessages(
+export function* blobMessages(
   content: Uint8Array,
   messageSize: number = BLOB_MESSAGE_SIZE,
-): AsyncGenerator<Uint8Array, void, undefined> {
+): Generator<Uint8Array, void, undefined> {
   for (let at = 0; at < content.length; at += messageSize) {
     const message = new BlobMessage(Math.min(messageSize, content.length - at))
     message.append(content, at)

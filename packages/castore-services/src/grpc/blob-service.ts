@@ -155,9 +155,9 @@ export class UnsplitBlobService implements BlobService {
   }
 
   async #putAlone(digest: B3Digest, content: Uint8Array, options: CallOptions): Promise<void> {
-    const answer = await this.#caller.call(
-      'Put',
-      (client, callOptions) => client.Put(blobMessages(content), callOptions),
+    const answer = await this.#caller.upload(
+      (client) => client.Put(options),
+      () => blobMessages(content),
       options,
     )
     expectStored(this.#channel.name, digest, answer.digest)
@@ -169,11 +169,7 @@ export class UnsplitBlobService implements BlobService {
     if (digest.equals(B3Digest.EMPTY)) return NOTHING
     const request = { digest: digest.bytes, send_chunks: sendChunks }
     try {
-      return await this.#caller.call(
-        'Stat',
-        (client, callOptions) => client.Stat(request, callOptions),
-        options,
-      )
+      return await this.#caller.call((client) => client.Stat(request, options), options)
     } catch (error) {
       if (isNotFound(error)) return undefined
       throw this.#explain(error, digest)
@@ -184,11 +180,7 @@ export class UnsplitBlobService implements BlobService {
   async *#read(digest: B3Digest, options: CallOptions): AsyncGenerator<Uint8Array, void, undefined> {
     const request = { digest: digest.bytes }
     try {
-      const pieces = this.#caller.stream(
-        'Read',
-        (client, callOptions) => client.Read(request, callOptions),
-        options,
-      )
+      const pieces = this.#caller.stream((client) => client.Read(request, options), options)
       yield* withData(pieces, `${this.#channel.name}: blob ${digest}`)
     } catch (error) {
       throw this.#explain(error, digest)

@@ -5,8 +5,8 @@ import { abortable } from '../concurrency/abortable.js'
 import { BLOB_MESSAGE_SIZE, BlobMessage } from './blob-messages.js'
 import type { GrpcCaller } from './call.js'
 import type { BlobMethods } from './castore-definitions.js'
+import type { GrpcUpload } from './client.js'
 import { expectStored } from './expect-stored.js'
-import { type GrpcUpload, startUpload } from './upload.js'
 
 /**
  * Uploads one blob. The call is made when there is a message's worth to send: a small blob is one call, made by
@@ -47,14 +47,16 @@ export class GrpcBlobWriter extends BlobWriterBase {
 
   protected async discard(reason: unknown): Promise<void> {
     this.#message = undefined
-    await this.#upload?.cancel(reason)
+    this.#upload?.cancel(reason)
   }
 
   async #putWhole(signal: AbortSignal): Promise<PutAnswer> {
     const messages = this.#message === undefined ? [] : [this.#message.encoded()]
-    return await this.#caller.call('Put', (client, options) => client.Put(iterate(messages), options), {
-      signal,
-    })
+    return await this.#caller.upload(
+      (client) => client.Put({ signal }),
+      () => messages,
+      { signal },
+    )
   }
 
   async #finish(upload: GrpcUpload<Uint8Array, PutAnswer>, signal: AbortSignal): Promise<PutAnswer> {
@@ -72,20 +74,14 @@ export class GrpcBlobWriter extends BlobWriterBase {
 
   async #start(signal: AbortSignal): Promise<GrpcUpload<Uint8Array, PutAnswer>> {
     // A call that is under way cannot be made again under another name.
-    const generation = await this.#caller.settleGeneration(
-      'Stat',
-      (client, options) => client.Stat({ digest: B3Digest.EMPTY.bytes }, options),
+    const client = await this.#caller.settled(
+      (candidate) => candidate.Stat({ digest: B3Digest.EMPTY.bytes }, { signal }),
       { signal },
     )
-    const client = this.#caller.clientOf(generation)
-    return startUpload(this.#caller, 'Put', (messages, options) => client.Put(messages, options))
+    return await client.Put()
   }
 }
 
 interface PutAnswer {
   readonly digest?: Uint8Array | null
-}
-
-async function* iterate<T>(items: readonly T[]): AsyncGenerator<T, void, undefined> {
-  yield* items
 }

@@ -1,121 +1,26 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Client, type ServiceDefinition, Status } from 'nice-grpc'
+import { type ServiceDefinition, Status } from 'nice-grpc'
 import type { CallOptions } from '../call-options.js'
-import { CallGuard, type GuardedCallOptions } from './call-guard.js'
 import type { Generation, GrpcChannel } from './channel.js'
+import type { GrpcClient, GrpcUpload } from './client.js'
 import type { GrpcServiceDefinition } from './service-definition.js'
 import { GrpcStatusError, isTransient } from './status-error.js'
 
 /** One service of one server: makes its calls, under the name that the server knows. */
 export class GrpcCaller<D extends ServiceDefinition> {
-  /** Of the service, without the package: `BlobService`. */
-  readonly #shortName: string
-
   constructor(
     readonly channel: GrpcChannel,
     readonly service: GrpcServiceDefinition<D>,
-  ) {
-    this.#shortName = service.name.slice(service.name.lastIndexOf('.') + 1)
-  }
+  ) {}
 
   /**
    * Makes a call that may be made again: it changes nothing, or the same however often it is made. It is, when nobody
    * was there or the connection broke.
    *
-   * @param method for messages
-   * @param call makes it, with a client and the options that it is given
+   * @param call makes it, with a client of the generation that it is given
    * @throws GrpcStatusError, or the signal's reason
    */
-  async call<T>(
-    method: string,
-    call: (client: Client<D>, options: GuardedCallOptions) => Promise<T>,
-    options: CallOptions = {},
-  ): Promise<T> {
-    return await this.#retrying((generation) => this.#once(generation, method, call, options), options)
-  }
-
-  /**
-   * Makes a call with a stream of answers. It is made again in the same cases, but only before the first answer came.
-   *
-   * @throws on iterating, as {@link call}
-   */
-  async *stream<T>(
-    method: string,
-    call: (client: Client<D>, options: GuardedCallOptions) => AsyncIterable<T>,
-    options: CallOptions = {},
-  ): AsyncGenerator<T, void, undefined> {
-    options.signal?.throwIfAborted()
-    const { guard, first, answers } = await this.#retrying(
-      (generation) => this.#begin(generation, method, call, options),
-      options,
-    )
-    using _guard = guard
-    try {
-      for (let next = first; next.done !== true; next = await guard.await(answers.next())) {
-        yield next.value
-        options.signal?.throwIfAborted()
-      }
-    } finally {
-      guard.cancel()
-    }
-  }
-
-  /** Makes sure that the name is known under which the server offers the service, with a call that asks for little. */
-  async settleGeneration(
-    method: string,
-    probe: (client: Client<D>, options: GuardedCallOptions) => Promise<unknown>,
-    options: CallOptions = {},
-  ): Promise<Generation> {
-    const known = this.channel.generation(this.service.name)
-    if (known !== undefined) return known
-    try {
-      await this.call(method, probe, options)
-    } catch (error) {
-      // Whatever else it says, it knows the service.
-      if (!(error instanceof GrpcStatusError) || !isAnswer(error)) throw error
-    }
-    return this.channel.generation(this.service.name) ?? this.#candidates()[0]!
-  }
-
-  /** The client for a generation that is known. */
-  clientOf(generation: Generation): Client<D> {
-    return this.channel.client(this.service.generations.get(generation)!)
-  }
-
-  /** Watches a call that the caller makes itself. */
-  guard(method: string, options: CallOptions): CallGuard {
-    return new CallGuard(this.channel, `${this.#shortName}/${method}`, options)
-  }
-
-  async #once<T>(
-    generation: Generation,
-    method: string,
-    call: (client: Client<D>, options: GuardedCallOptions) => Promise<T>,
-    options: CallOptions,
-  ): Promise<T> {
-    const client = this.clientOf(generation)
-    using guard = this.guard(method, options)
-    return await guard.await(call(client, { signal: guard.signal }))
-  }
-
-  async #begin<T>(
-    generation: Generation,
-    method: string,
-    call: (client: Client<D>, options: GuardedCallOptions) => AsyncIterable<T>,
-    options: CallOptions,
-  ): Promise<{ guard: CallGuard; first: IteratorResult<T, unknown>; answers: AsyncIterator<T, unknown> }> {
-    const client = this.clientOf(generation)
-    const guard = this.guard(method, options)
-    try {
-      const answers = call(client, { signal: guard.signal })[Symbol.asyncIterator]()
-      return { guard, first: await guard.await(answers.next()), answers }
-    } catch (error) {
-      guard[Symbol.dispose]()
-      throw error
-    }
-  }
-
-  async #retrying<T>(call: (generation: Generation) => Promise<T>, options: CallOptions): Promise<T> {
+  async call<T>(call: (client: GrpcClient<D>) => Promise<T>, options: CallOptions = {}): Promise<T> {
     for (let attempt = 0; ; attempt++) {
       options.signal?.throwIfAborted()
       try {
@@ -127,12 +32,77 @@ export class GrpcCaller<D extends ServiceDefinition> {
     }
   }
 
+  /**
+   * Makes a call with a stream of answers. It is made again in the same cases, but only before the first answer came.
+   *
+   * @throws on iterating, as {@link call}
+   */
+  async *stream<T>(
+    call: (client: GrpcClient<D>) => AsyncIterableIterator<T, undefined>,
+    options: CallOptions = {},
+  ): AsyncGenerator<T, void, undefined> {
+    const { first, answers } = await this.call(async (client) => {
+      const begun = call(client)
+      return { first: await begun.next(), answers: begun }
+    }, options)
+    try {
+      for (let next = first; next.done !== true; next = await answers.next()) {
+        yield next.value
+        options.signal?.throwIfAborted()
+      }
+    } finally {
+      await answers.return?.()
+    }
+  }
+
+  /**
+   * Makes an upload of messages that are there already, as {@link call}.
+   *
+   * @param begin begins it
+   */
+  async upload<Request, Response>(
+    begin: (client: GrpcClient<D>) => Promise<GrpcUpload<Request, Response>>,
+    messages: () => Iterable<Request>,
+    options: CallOptions = {},
+  ): Promise<Response> {
+    return await this.call(async (client) => {
+      const upload = await begin(client)
+      try {
+        for (const message of messages()) await upload.send(message)
+      } catch (error) {
+        upload.cancel(error)
+        throw error
+      }
+      return await upload.finish()
+    }, options)
+  }
+
+  /** Makes sure that the name is known under which the server offers the service, with a call that asks for little. */
+  async settled(
+    probe: (client: GrpcClient<D>) => Promise<unknown>,
+    options: CallOptions = {},
+  ): Promise<GrpcClient<D>> {
+    if (this.channel.generation(this.service.name) === undefined) {
+      try {
+        await this.call(probe, options)
+      } catch (error) {
+        // Whatever else it says, it knows the service.
+        if (!(error instanceof GrpcStatusError) || !isAnswer(error)) throw error
+      }
+    }
+    return this.#clientOf(this.#candidates()[0]!)
+  }
+
+  #clientOf(generation: Generation): GrpcClient<D> {
+    return this.channel.client(this.service.generations.get(generation)!)
+  }
+
   // An unknown service and an unknown method look alike. Only when no name helps, nothing does.
-  async #underAnyName<T>(call: (generation: Generation) => Promise<T>): Promise<T> {
+  async #underAnyName<T>(call: (client: GrpcClient<D>) => Promise<T>): Promise<T> {
     let refusal: unknown
     for (const generation of this.#candidates()) {
       try {
-        const result = await call(generation)
+        const result = await call(this.#clientOf(generation))
         this.channel.rememberGeneration(this.service.name, generation)
         return result
       } catch (error) {

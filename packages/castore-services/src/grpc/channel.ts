@@ -1,18 +1,14 @@
-import { type Channel, connectivityState } from '@grpc/grpc-js'
-import {
-  type ChannelOptions,
-  type Client,
-  ClientError,
-  createClient,
-  type ServiceDefinition,
-  Status,
-} from 'nice-grpc'
+import { connect as connectTcp, isIP, type Socket } from 'node:net'
+import { connect as connectTls, type SecureContext } from 'node:tls'
+import type { ServiceDefinition } from 'nice-grpc'
 import type { CallOptions } from '../call-options.js'
 import { abortable } from '../concurrency/abortable.js'
 import { CastoreError } from '../errors.js'
-import { type GrpcAddress, parseGrpcUrl } from './address.js'
-import { CancellingChannel } from './cancelling-channel.js'
-import { clientCredentials, type GrpcClientTls } from './tls.js'
+import { type GrpcAddress, type GrpcEndpoint, parseGrpcUrl } from './address.js'
+import { createGrpcClient, type GrpcClient } from './client.js'
+import { type CallPeer, ClientCall } from './client-call.js'
+import { Connection, type ConnectionInit } from './connection.js'
+import { clientContext, type GrpcClientTls } from './tls.js'
 
 /** How {@link openGrpcChannel} connects. What the URL says too, the option decides. */
 export interface GrpcChannelOptions extends CallOptions {
@@ -46,39 +42,45 @@ export const DEFAULT_WINDOW = 8 * 1024 * 1024
 const DEFAULT_CONNECT_TIMEOUT = 20_000
 const DEFAULT_TIMEOUT = 120_000
 const DEFAULT_KEEP_ALIVE_INTERVAL = 60_000
-const KEEP_ALIVE_TIMEOUT = 20_000
 
 /** Whose name a service bears: its two, the newer one first (DESIGN decision 3); or ours, where nobody else has it. */
 export type Generation = 'snix' | 'tvix' | 'neve'
 
-/** A call as the channel needs to know it. */
-export interface CancelableCall {
-  cancel(): void
+/** What a {@link GrpcChannel} is made of. */
+export interface GrpcChannelInit {
+  /** What to call the server in messages. */
+  readonly name: string
+  readonly timeout: number
+  readonly maxMessageSize: number
+  readonly connection: ConnectionInit
 }
 
 /**
  * The connections to a gRPC server that any number of clients and calls share: one, and one more for uploads once there
  * are any. They are made with the first call, and again by themselves when they break.
  */
-export class GrpcChannel implements AsyncDisposable {
+export class GrpcChannel implements AsyncDisposable, CallPeer {
   /** The URL without its options, for messages. */
   readonly name: string
   /** The longest that a call may go without a sign of life, in milliseconds; 0: no limit. */
   readonly timeout: number
-  readonly #connect: () => Channel
-  readonly #channel: Channel
-  #uploads: Channel | undefined
+  /** The largest message to accept, in bytes. */
+  readonly maxMessageSize: number
+  readonly #main: Connector
+  // Uploads have a connection of their own. Node's HTTP/2 does not read while a write of its own waits: two ends that
+  // both send much over one connection would wait for each other for ever.
+  readonly #uploads: Connector
   readonly #clients = new Map<ServiceDefinition, unknown>()
   readonly #generations = new Map<string, Generation>()
-  readonly #running = new Set<CancelableCall>()
   #closed = false
 
   /** @internal use {@link openGrpcChannel} */
-  constructor(name: string, timeout: number, connect: () => Channel) {
+  constructor({ name, timeout, maxMessageSize, connection }: GrpcChannelInit) {
     this.name = name
     this.timeout = timeout
-    this.#connect = connect
-    this.#channel = connect()
+    this.maxMessageSize = maxMessageSize
+    this.#main = new Connector(connection)
+    this.#uploads = new Connector(connection)
   }
 
   /** Whether {@link close} was called. */
@@ -86,29 +88,24 @@ export class GrpcChannel implements AsyncDisposable {
     return this.#closed
   }
 
-  /**
-   * The client of a service, the same one each time.
-   *
-   * @throws CastoreError `closed` after `close`
-   */
-  client<S extends ServiceDefinition>(definition: S): Client<S> {
-    if (this.#closed) throw this.closedError()
-    let client = this.#clients.get(definition) as Client<S> | undefined
+  /** Why calls fail at once: undefined unless the channel is closed. */
+  get refusal(): CastoreError | undefined {
+    if (!this.#closed) return undefined
+    return new CastoreError('closed', `${this.name}: the channel is already closed`)
+  }
+
+  /** The client of a service, the same one each time. */
+  client<D extends ServiceDefinition>(definition: D): GrpcClient<D> {
+    let client = this.#clients.get(definition) as GrpcClient<D> | undefined
     if (client === undefined) {
-      client = this.#createClient(definition)
+      client = createGrpcClient(definition, async (method, options) => {
+        const call = new ClientCall(this, method, options)
+        await call.begin(method.requestStream ? this.#uploads : this.#main)
+        return call
+      })
       this.#clients.set(definition, client)
     }
     return client
-  }
-
-  // Uploads have a connection of their own. Node's HTTP/2 does not read while a write of its own waits: two ends that
-  // both send much over one connection would wait for each other for ever.
-  #createClient<S extends ServiceDefinition>(definition: S): Client<S> {
-    const client = createClient(definition, this.#channel)
-    const uploads = Object.entries(definition).filter(([, method]) => method.requestStream)
-    if (uploads.length === 0) return client
-    this.#uploads ??= this.#connect()
-    return { ...client, ...createClient(Object.fromEntries(uploads), this.#uploads) }
   }
 
   /** The generation under whose name the server was seen to offer a service; undefined while that is not known. */
@@ -122,88 +119,67 @@ export class GrpcChannel implements AsyncDisposable {
   }
 
   /**
-   * Has a call cancelled when the channel is closed.
-   *
-   * @returns takes it off again; to be called when the call is over
-   */
-  track(call: CancelableCall): () => void {
-    this.#running.add(call)
-    return () => this.#running.delete(call)
-  }
-
-  /**
    * Connects, if there is no connection.
    *
    * @throws CastoreError `unavailable` when the attempt fails, `closed` after `close`
    */
   async connect({ signal }: CallOptions = {}): Promise<void> {
     signal?.throwIfAborted()
-    for (;;) {
-      if (this.#closed) throw this.closedError()
-      const state = this.#channel.getConnectivityState(true)
-      if (state === connectivityState.READY) return
-      if (state === connectivityState.TRANSIENT_FAILURE) {
-        const refusal = await this.#refusal()
-        if (refusal === undefined) continue
-        throw new CastoreError('unavailable', `${this.name}: unable to connect: ${refusal.details}`, {
-          cause: refusal,
-        })
-      }
-      await abortable(this.#stateAfter(state), signal)
+    try {
+      await abortable(Promise.resolve(this.#main.connection()), signal)
+    } catch (cause) {
+      signal?.throwIfAborted()
+      if (this.refusal !== undefined) throw this.refusal
+      const reason = cause instanceof Error ? cause.message : String(cause)
+      throw new CastoreError('unavailable', `${this.name}: unable to connect: ${reason}`, { cause })
     }
   }
 
-  /** Ends the connection; calls that run fail. Calling it again does nothing. */
+  /** Ends the connections; calls that run fail. Calling it again does nothing. */
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    this.#clients.clear()
-    // Else they would run on: the library only takes no new ones.
-    for (const call of this.#running) call.cancel()
-    this.#channel.close()
-    this.#uploads?.close()
+    this.#main.close()
+    this.#uploads.close()
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close()
   }
-
-  /** What calls after `close` reject with. */
-  closedError(): CastoreError {
-    return new CastoreError('closed', `${this.name}: the channel is already closed`)
-  }
-
-  #stateAfter(state: connectivityState): Promise<void> {
-    return new Promise((resolve) => {
-      this.#channel.watchConnectivityState(state, Number.POSITIVE_INFINITY, () => resolve())
-    })
-  }
-
-  // The state alone says nothing about the reason; a call, which fails at once, does.
-  async #refusal(): Promise<ClientError | undefined> {
-    try {
-      await this.client(PROBE).probe(new Uint8Array(0))
-    } catch (error) {
-      if (error instanceof ClientError && error.code === Status.UNAVAILABLE) return error
-    }
-    return undefined
-  }
 }
 
-const asIs = (bytes: Uint8Array): Uint8Array => bytes
-/** A method that nobody has: the answer of whoever is there says that somebody is. */
-const PROBE = {
-  probe: {
-    path: '/neve.Probe/Probe',
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: asIs,
-    requestDeserialize: asIs,
-    responseSerialize: asIs,
-    responseDeserialize: asIs,
-    options: {},
-  },
-} as const
+/** Has one connection at a time, made when it is needed. */
+class Connector {
+  readonly #init: ConnectionInit
+  #current: Connection | undefined
+  #next: Promise<Connection> | undefined
+  #closed = false
+
+  constructor(init: ConnectionInit) {
+    this.#init = init
+  }
+
+  /** The connection that stands, or the one that is being made: everybody who asks meanwhile gets the same. */
+  connection(): Connection | Promise<Connection> {
+    if (this.#current?.usable) return this.#current
+    this.#next ??= this.#connect().finally(() => (this.#next = undefined))
+    return this.#next
+  }
+
+  close(): void {
+    this.#closed = true
+    this.#current?.close()
+  }
+
+  async #connect(): Promise<Connection> {
+    if (this.#closed) throw new Error('the channel was closed')
+    const connection = await Connection.open(this.#init)
+    this.#current = connection
+    if (!this.#closed) return connection
+    connection.close()
+    throw new Error('the channel was closed')
+  }
+}
 
 /**
  * Makes a channel for a `grpc+unix:`, `grpc+http:` or `grpc+https:` URL (spec 02 section 16.3). Close it when done.
@@ -214,14 +190,18 @@ const PROBE = {
 export async function openGrpcChannel(url: string, options: GrpcChannelOptions = {}): Promise<GrpcChannel> {
   options.signal?.throwIfAborted()
   const address = parseGrpcUrl(url)
-  const credentials = await clientCredentials(address, options.tls)
-  const { name, target } = address
-  const timeout = options.timeout ?? DEFAULT_TIMEOUT
-  const channel = new GrpcChannel(
-    name,
-    timeout,
-    () => new CancellingChannel(target, credentials, grpcOptions(address, options)),
-  )
+  const context = await clientContext(address, options.tls)
+  const channel = new GrpcChannel({
+    name: address.name,
+    timeout: options.timeout ?? DEFAULT_TIMEOUT,
+    maxMessageSize: options.maxMessageSize ?? DEFAULT_MAX_MESSAGE_SIZE,
+    connection: {
+      ...endpoint(address, context, options.authority),
+      connectTimeout: options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT,
+      keepAliveInterval: options.keepAliveInterval ?? DEFAULT_KEEP_ALIVE_INTERVAL,
+      window: options.window ?? DEFAULT_WINDOW,
+    },
+  })
   if (options.waitConnect ?? address.options.waitConnect ?? false) {
     try {
       await channel.connect({ signal: options.signal })
@@ -233,32 +213,34 @@ export async function openGrpcChannel(url: string, options: GrpcChannelOptions =
   return channel
 }
 
-function grpcOptions({ local }: GrpcAddress, options: GrpcChannelOptions): ChannelOptions {
-  const keepAlive = options.keepAliveInterval ?? DEFAULT_KEEP_ALIVE_INTERVAL
-  return {
-    'grpc.max_receive_message_length': options.maxMessageSize ?? DEFAULT_MAX_MESSAGE_SIZE,
-    'grpc.max_send_message_length': -1,
-    'grpc-node.flow_control_window': options.window ?? DEFAULT_WINDOW,
-    // The name is the connector's, which reads it as the longest that an attempt may take.
-    'grpc.min_reconnect_backoff_ms': options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT,
-    'grpc.initial_reconnect_backoff_ms': 100,
-    'grpc.max_reconnect_backoff_ms': 5_000,
-    // Its retries keep a copy of every message, and say of one that was copied that it was sent: a writer would never
-    // be held back. Ours know which calls may be repeated.
-    'grpc.enable_retries': 0,
-    'grpc.per_rpc_retry_buffer_size': 0,
-    'grpc.retry_buffer_size': 0,
-    'grpc.enable_channelz': 0,
-    'grpc.use_local_subchannel_pool': 1,
-    'grpc.service_config_disable_resolution': 1,
-    ...(local && { 'grpc.enable_http_proxy': 0 }),
-    ...(keepAlive > 0 && {
-      'grpc.keepalive_time_ms': keepAlive,
-      'grpc.keepalive_timeout_ms': KEEP_ALIVE_TIMEOUT,
-    }),
-    ...(options.authority !== undefined && {
-      'grpc.default_authority': options.authority,
-      'grpc.ssl_target_name_override': options.authority,
-    }),
-  }
+function endpoint(
+  { endpoint }: GrpcAddress,
+  context: SecureContext | undefined,
+  override: string | undefined,
+): Pick<ConnectionInit, 'dial' | 'scheme' | 'authority'> {
+  const authority = override ?? authorityOf(endpoint)
+  if (endpoint.kind === 'unix') return { dial: () => connectTcp(endpoint.path), scheme: 'http', authority }
+  const { host, port } = endpoint
+  if (context === undefined) return { dial: () => dialTcp(host, port), scheme: 'http', authority }
+  const name = override?.replace(/:\d+$/, '') ?? host
+  const dial = (): Socket =>
+    connectTls({
+      host,
+      port,
+      secureContext: context,
+      ALPNProtocols: ['h2'],
+      // Addresses are not sent as names; without one, the certificate is compared with the host.
+      ...(isIP(name) === 0 && { servername: name }),
+    }).setNoDelay(true)
+  return { dial, scheme: 'https', authority }
+}
+
+function dialTcp(host: string, port: number): Socket {
+  return connectTcp({ host, port, noDelay: true })
+}
+
+function authorityOf(endpoint: GrpcEndpoint): string {
+  if (endpoint.kind === 'unix') return 'localhost'
+  const { host, port } = endpoint
+  return `${isIP(host) === 6 ? `[${host}]` : host}:${port}`
 }

@@ -30,7 +30,7 @@ export class GrpcChunkStore implements ChunkStore {
     if (digest.equals(B3Digest.EMPTY)) return true
     const request = { digest: digest.bytes }
     try {
-      await this.#caller.call('StatChunk', (client, call) => client.StatChunk(request, call), options)
+      await this.#caller.call((client) => client.StatChunk(request, options), options)
       return true
     } catch (error) {
       if (isStatus(error, Status.NOT_FOUND)) return false
@@ -52,9 +52,9 @@ export class GrpcChunkStore implements ChunkStore {
   async put(content: Uint8Array, options: CallOptions = {}): Promise<B3Digest> {
     options.signal?.throwIfAborted()
     const digest = B3Digest.of(content)
-    const { digest: stored } = await this.#caller.call(
-      'PutChunk',
-      (client, call) => client.PutChunk(blobMessages(content, CHUNK_MESSAGE_SIZE), call),
+    const { digest: stored } = await this.#caller.upload(
+      (client) => client.PutChunk(options),
+      () => blobMessages(content, CHUNK_MESSAGE_SIZE),
       options,
     )
     expectStored(this.#name, digest, stored)
@@ -67,11 +67,7 @@ export class GrpcChunkStore implements ChunkStore {
     const pieces: Uint8Array[] = []
     let length = 0
     try {
-      const stream = this.#caller.stream(
-        'GetChunk',
-        (client, call) => client.GetChunk(request, call),
-        options,
-      )
+      const stream = this.#caller.stream((client) => client.GetChunk(request, options), options)
       for await (const piece of withData(stream, `${this.#name}: chunk ${digest}`)) {
         length += piece.length
         if (length > maxSize) throw new BlobTooLargeError(digest, BigInt(length), maxSize)

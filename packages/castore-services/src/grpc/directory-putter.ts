@@ -6,10 +6,10 @@ import type { DirectoryPutter } from '../directory-service.js'
 import { CastoreError } from '../errors.js'
 import type { GrpcCaller } from './call.js'
 import type { DirectoryMethods } from './castore-definitions.js'
+import type { GrpcUpload } from './client.js'
 import { LeavesToRootCheck } from './closure-check.js'
 import { expectStored } from './expect-stored.js'
 import { explainUpload } from './size-refusal.js'
-import { type GrpcUpload, startUpload } from './upload.js'
 
 type PutterState =
   | { readonly is: 'open' }
@@ -97,24 +97,20 @@ export class GrpcDirectoryPutter implements DirectoryPutter {
         // What was put already must not be taken for the whole.
         this.#state = name === 'close' ? { is: 'closed' } : { is: 'failed', error }
         this.#unlisten()
-        await this.#upload?.cancel(error)
+        this.#upload?.cancel(error)
       }
       throw error
     }
   }
 
   async #start(signal: AbortSignal): Promise<Upload> {
-    const generation = await this.#caller.settleGeneration(
-      'Get',
-      async (client, options) => {
-        for await (const _directory of client.Get({ digest: B3Digest.EMPTY.bytes }, options)) return
+    const client = await this.#caller.settled(
+      async (candidate) => {
+        for await (const _directory of candidate.Get({ digest: B3Digest.EMPTY.bytes }, { signal })) return
       },
       { signal },
     )
-    const client = this.#caller.clientOf(generation)
-    return startUpload(this.#caller, 'Put', (messages: AsyncIterable<Uint8Array>, options) =>
-      client.Put(messages, options),
-    )
+    return await client.Put()
   }
 
   #end(state: PutterState, reason: unknown): Promise<void> {

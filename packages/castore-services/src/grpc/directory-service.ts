@@ -47,9 +47,9 @@ export class GrpcDirectoryService implements DirectoryService {
     options.signal?.throwIfAborted()
     const digest = directory.digest()
     try {
-      const answer = await this.#caller.call(
-        'Put',
-        (client, callOptions) => client.Put(oneMessage(directory), callOptions),
+      const answer = await this.#caller.upload(
+        (client) => client.Put(options),
+        () => [directory.encode()],
         options,
       )
       expectStored(this.#channel.name, digest, answer.root_digest)
@@ -100,7 +100,7 @@ export class GrpcDirectoryService implements DirectoryService {
 
   #get(digest: B3Digest, recursive: boolean, options: CallOptions): AsyncIterable<Uint8Array> {
     const request = { digest: digest.bytes, recursive }
-    return this.#caller.stream('Get', (client, callOptions) => client.Get(request, callOptions), options)
+    return this.#caller.stream((client) => client.Get(request, options), options)
   }
 
   /** The digest of bytes, which is the one that was asked for. */
@@ -129,8 +129,4 @@ export class GrpcDirectoryService implements DirectoryService {
     if (!lost || error instanceof DataLossError) return error
     return this.#loss(digest, error.message, error)
   }
-}
-
-async function* oneMessage(directory: Directory): AsyncGenerator<Uint8Array, void, undefined> {
-  yield directory.encode()
 }

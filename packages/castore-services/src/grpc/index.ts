@@ -1,10 +1,9 @@
-export { type GrpcAddress, type GrpcAddressOptions, parseGrpcUrl } from './address.js'
+export { type GrpcAddress, type GrpcAddressOptions, type GrpcEndpoint, parseGrpcUrl } from './address.js'
 export { BLOB_BATCH_GRPC_SERVICE, type BlobBatchMethods } from './batch-definitions.js'
 export { GrpcBlobListStore } from './blob-list-store.js'
 export type { GrpcBlobServiceOptions } from './blob-service.js'
 export { GrpcBlobService } from './blobs.js'
 export { GrpcCaller } from './call.js'
-export type { GuardedCallOptions } from './call-guard.js'
 export {
   BLOB_GRPC_SERVICE,
   type BlobMethods,
@@ -20,6 +19,7 @@ export {
   openGrpcChannel,
 } from './channel.js'
 export { GrpcChunkStore } from './chunk-store.js'
+export type { GrpcClient, GrpcUpload } from './client.js'
 export { GrpcDirectoryService } from './directory-service.js'
 export { generated } from './generated-codec.js'
 export {
@@ -33,4 +33,3 @@ export {
 } from './service-definition.js'
 export { GrpcStatusError } from './status-error.js'
 export type { GrpcClientTls } from './tls.js'
-export { GrpcUpload, startUpload } from './upload.js'

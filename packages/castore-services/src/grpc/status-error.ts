@@ -1,7 +1,7 @@
-import { type ClientError, Status } from 'nice-grpc'
+import { Status } from 'nice-grpc'
 import { CastoreError, type CastoreErrorCode } from '../errors.js'
 
-/** A server's refusal, or that there is none to answer. The cause is nice-grpc's own error. */
+/** A server's refusal, or that there is none to answer. */
 export class GrpcStatusError extends CastoreError {
   override readonly name = 'GrpcStatusError'
   /** The status of the call. */
@@ -13,10 +13,13 @@ export class GrpcStatusError extends CastoreError {
    * @param peer the channel's name
    * @param call the method, for messages: `BlobService/Stat`
    */
-  constructor(peer: string, call: string, cause: ClientError) {
-    const { code, details } = cause
-    super(codeOf(code, details), `${peer}: ${call}: ${shownDetails(code, details)}`, { cause })
-    this.status = code
+  constructor(
+    peer: string,
+    call: string,
+    { status, details, cause }: { status: Status; details: string; cause?: unknown },
+  ) {
+    super(codeOf(status, details), `${peer}: ${call}: ${shownDetails(status, details)}`, { cause })
+    this.status = status
     this.details = details
   }
 }

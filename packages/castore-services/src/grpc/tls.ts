@@ -1,5 +1,6 @@
+import { X509Certificate } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { ChannelCredentials } from 'nice-grpc'
+import { createSecureContext, type SecureContext } from 'node:tls'
 import { CastoreError } from '../errors.js'
 import type { GrpcAddress } from './address.js'
 
@@ -14,23 +15,25 @@ export interface GrpcClientTls {
 }
 
 /**
- * The credentials for an address: plain text, or TLS with what the options say and what the address' files hold.
+ * What TLS needs to know for an address: undefined for plain text, else what the options say and what the address'
+ * files hold.
  *
  * @throws CastoreError `invalid-input` when a file cannot be read, or its content is none that TLS can use
  */
-export async function clientCredentials(
+export async function clientContext(
   { name, tls, options }: GrpcAddress,
   given: GrpcClientTls | undefined,
-): Promise<ChannelCredentials> {
+): Promise<SecureContext | undefined> {
   if (!tls) {
-    if (given === undefined) return ChannelCredentials.createInsecure()
+    if (given === undefined) return undefined
     throw new CastoreError('invalid-input', `${name}: TLS options are for grpc+https: only`)
   }
   const ca = given?.ca ?? (await readPem(name, 'tls-ca-cert-path', options.tlsCaPath))
   const cert = given?.cert ?? (await readPem(name, 'tls-client-cert-path', options.tlsCertPath))
   const key = given?.key ?? (await readPem(name, 'tls-client-key-path', options.tlsKeyPath))
   try {
-    return ChannelCredentials.createSsl(bufferOf(ca), bufferOf(key), bufferOf(cert))
+    if (ca !== undefined) new X509Certificate(ca)
+    return createSecureContext({ ca: bufferOf(ca), cert: bufferOf(cert), key: bufferOf(key) })
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause)
     throw new CastoreError('invalid-input', `${name}: unusable certificates or key: ${text}`, { cause })
@@ -51,6 +54,6 @@ async function readPem(
   }
 }
 
-function bufferOf(bytes: Uint8Array | undefined): Buffer | null {
-  return bytes === undefined ? null : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+function bufferOf(bytes: Uint8Array | undefined): Buffer | undefined {
+  return bytes && Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
