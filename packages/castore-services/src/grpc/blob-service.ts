@@ -102,6 +102,7 @@ export class UnsplitBlobService implements BlobService {
       chunks,
       backend: this.#channel.name,
       fetch: (chunk, callOptions) => this.#fetch(chunk, callOptions),
+      readAll: (callOptions) => this.#read(digest, callOptions),
       concurrency: READ_AHEAD,
       cachedChunks: READ_AHEAD,
     })
