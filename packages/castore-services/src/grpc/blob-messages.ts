@@ -50,7 +50,12 @@ export class BlobMessage {
     return length
   }
 
-  /** The message; it is not to be filled any more. */
+  /** Makes it empty again. */
+  clear(): void {
+    this.#end = BLOB_CHUNK_HEADER
+  }
+
+  /** The message: a view, good until it is filled again. */
   encoded(): Uint8Array {
     return this.#buffer.subarray(
       writeBlobChunkHeader(this.#buffer, BLOB_CHUNK_HEADER, this.length),

@@ -16,6 +16,8 @@ export class GrpcBlobWriter extends BlobWriterBase {
   readonly #caller: GrpcCaller<BlobMethods>
   readonly #hasher = blake3.hasher()
   #message: BlobMessage | undefined
+  /** What was sent, for use again: the last one may still be on its way. */
+  readonly #sent: BlobMessage[] = []
   #upload: GrpcUpload<Uint8Array, PutAnswer> | undefined
 
   constructor(caller: GrpcCaller<BlobMethods>, options?: CallOptions) {
@@ -26,7 +28,7 @@ export class GrpcBlobWriter extends BlobWriterBase {
   protected async accept(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
     this.#hasher.update(bytes)
     for (let at = 0; at < bytes.length; ) {
-      this.#message ??= new BlobMessage(BLOB_MESSAGE_SIZE)
+      this.#message ??= this.#sent.length > 1 ? this.#sent.shift()! : new BlobMessage(BLOB_MESSAGE_SIZE)
       at += this.#message.append(bytes, at)
       if (this.#message.room === 0) await this.#send(signal)
     }
@@ -70,6 +72,8 @@ export class GrpcBlobWriter extends BlobWriterBase {
     this.#upload ??= await this.#start(signal)
     this.#message = undefined
     await abortable(this.#upload.send(message.encoded()), signal)
+    message.clear()
+    this.#sent.push(message)
   }
 
   async #start(signal: AbortSignal): Promise<GrpcUpload<Uint8Array, PutAnswer>> {

@@ -85,7 +85,8 @@ export class ClientCall<Request, Response> implements RunningCall {
   }
 
   /**
-   * Sends a message; settles when the next one may come. After an answer that came early nothing is sent any more.
+   * Sends a message, which has to stay as it is until the `send` of the next one has settled. Settles when the next one
+   * may come. After an answer that came early nothing is sent any more.
    *
    * @throws what ended the call
    */

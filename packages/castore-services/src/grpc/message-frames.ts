@@ -4,8 +4,13 @@ export const FRAME_HEADER = 5
 /** What comes before a message of so many bytes. */
 export function frameHeader(length: number): Uint8Array {
   const header = Buffer.alloc(FRAME_HEADER)
-  header.writeUInt32BE(length, 1)
+  writeFrameLength(header, 0, length)
   return header
+}
+
+/** Writes it into `out`, which has zeros from `at` on. */
+export function writeFrameLength(out: Buffer, at: number, length: number): void {
+  out.writeUInt32BE(length, at + 1)
 }
 
 /** A message as it travels: a copy, with what comes before it. */

@@ -9,6 +9,7 @@ import { BLOB_GRPC_SERVICE, DIRECTORY_GRPC_SERVICE } from '../castore-definition
 import { DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_WINDOW } from '../channel.js'
 import { blobBatchImplementation } from './blob-batch-service.js'
 import { blobServiceImplementation } from './blob-service.js'
+import { directSend } from './direct-send.js'
 import { directoryServiceImplementation } from './directory-service.js'
 import { flowControl } from './flow-control.js'
 import { clearStaleSocket, type ListenAddress, parseListenAddress } from './listen-address.js'
@@ -140,7 +141,7 @@ function makeServer(init: CastoreServerInit): Server {
     'grpc.max_concurrent_streams': limits.maxConcurrentCalls ?? DEFAULT_MAX_CONCURRENT_CALLS,
     'grpc.keepalive_time_ms': KEEP_ALIVE_INTERVAL,
     'grpc.enable_channelz': 0,
-    interceptors: [flowControl(limits.window ?? DEFAULT_WINDOW)],
+    interceptors: [flowControl(limits.window ?? DEFAULT_WINDOW), directSend],
   }
   const server = createServer(options)
   if (blobs !== undefined) {
