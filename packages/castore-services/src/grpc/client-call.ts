@@ -147,8 +147,9 @@ export class ClientCall<Request, Response> implements RunningCall {
     throw error
   }
 
-  /** Ends the call, if it is not over: answers that wait are thrown away, and the server is told. */
+  /** Ends the call, if it is not over: answers that wait are thrown away, and the server is told that it was reset. */
   cancel(reason?: unknown): void {
+    if (this.#over) return
     this.#fail(reason ?? new CastoreError('aborted', `${this.#peer.name}: ${this.#name()} was cancelled`))
   }
 
