@@ -212,7 +212,7 @@ describe('a client that asks wrongly', () => {
     const caller = new GrpcCaller(setup.channel, BLOB_BATCH_GRPC_SERVICE)
     const digests = Array.from({ length: count }, () => new Uint8Array(length))
     for (const method of ['Has', 'Get'] as const) {
-      const call = caller.call<unknown>(method, (client, options) => client[method]({ digests }, options))
+      const call = caller.call<unknown>((client) => client[method]({ digests }))
       await expect(call).rejects.toMatchObject({ status: code })
     }
   })
@@ -222,7 +222,7 @@ describe('a client that asks wrongly', () => {
     await using setup = await serving(memory)
     const caller = new GrpcCaller(setup.channel, BLOB_BATCH_GRPC_SERVICE)
     const contents = Array.from({ length: 1025 }, (_, index) => CONTENTS[index % 500]!.content)
-    const call = caller.call('Put', (client, options) => client.Put({ contents }, options))
+    const call = caller.call((client) => client.Put({ contents }))
     await expect(call).rejects.toMatchObject({ status: status.INVALID_ARGUMENT })
     expect(await memory.has(DIGESTS[0]!)).toBe(false)
   })

@@ -1,6 +1,6 @@
 import { type B3Digest, blake3 } from '@neve/castore-model'
 import { DataLossError } from '../errors.js'
-import type { PlacedChunk } from './chunk-table.js'
+import type { PlacedChunk, PlacedChunks } from './chunk-table.js'
 
 /**
  * Checks a stream against a chunk list: the pieces of each chunk are given when all of the chunk was found to be right.
@@ -12,12 +12,12 @@ import type { PlacedChunk } from './chunk-table.js'
  */
 export async function* checkedByChunk(
   blob: B3Digest,
-  chunks: readonly PlacedChunk[],
+  chunks: PlacedChunks,
   stream: AsyncIterable<Uint8Array>,
   backend: string,
 ): AsyncGenerator<readonly Uint8Array[], void, undefined> {
   let index = 0
-  let left = Number(chunks[0]!.size)
+  let left = Number(chunks.at(0).size)
   let held: Uint8Array[] = []
   for await (const piece of stream) {
     for (let at = 0; at < piece.length; ) {
@@ -27,12 +27,12 @@ export async function* checkedByChunk(
       left -= part.length
       at = end
       if (left > 0) break
-      expectDigest(chunks[index]!, held, backend)
+      expectDigest(chunks.at(index), held, backend)
       yield held
       held = []
       index += 1
-      if (index === chunks.length) return
-      left = Number(chunks[index]!.size)
+      if (index === chunks.count) return
+      left = Number(chunks.at(index).size)
     }
   }
   throw new DataLossError(blob, backend, `blob ${blob} ended early, in chunk #${index}`)

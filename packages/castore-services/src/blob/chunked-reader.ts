@@ -124,7 +124,7 @@ export class ChunkedBlobReader implements BlobReader {
     let start = 0n
     if (readAll !== undefined) {
       try {
-        for await (const pieces of checkedByChunk(digest, this.#table.entries, readAll(options), backend)) {
+        for await (const pieces of checkedByChunk(digest, this.#table, readAll(options), backend)) {
           yield* pieces
           for (const piece of pieces) start += BigInt(piece.length)
         }

@@ -94,9 +94,7 @@ export class BlobBatches {
       (digest) => this.#single.has(digest, signal),
       async () => {
         const request = { digests: digests.map(({ bytes }) => bytes) }
-        const answer = await this.#caller.call('Has', (client, options) => client.Has(request, options), {
-          signal,
-        })
+        const answer = await this.#caller.call((client) => client.Has(request, { signal }), { signal })
         const stored = answer.stored ?? new Uint8Array(0)
         if (stored.length !== digests.length) throw this.#miscounted(stored.length, digests.length)
         return digests.map((_, index) => stored[index] === 1)
@@ -111,9 +109,7 @@ export class BlobBatches {
     const single = ({ digest, maxSize }: Wanted) => this.#single.get(digest, maxSize, signal)
     return this.#together(wanted, single, async () => {
       const request = { digests: wanted.map(({ digest }) => digest.bytes) }
-      const { answers } = await this.#caller.call('Get', (client, options) => client.Get(request, options), {
-        signal,
-      })
+      const { answers } = await this.#caller.call((client) => client.Get(request, { signal }), { signal })
       if (answers?.length !== wanted.length) throw this.#miscounted(answers?.length ?? 0, wanted.length)
       // Async: what is wrong with one is not the others' trouble.
       return wanted.map(async (blob, index) => {
@@ -132,9 +128,7 @@ export class BlobBatches {
     const single = ({ digest, content }: Offered) => this.#single.put(digest, content, signal)
     return this.#together(blobs, single, async () => {
       const request = { contents: blobs.map(({ content }) => content) }
-      const { digests } = await this.#caller.call('Put', (client, options) => client.Put(request, options), {
-        signal,
-      })
+      const { digests } = await this.#caller.call((client) => client.Put(request, { signal }), { signal })
       if (digests?.length !== blobs.length) throw this.#miscounted(digests?.length ?? 0, blobs.length)
       for (const [index, { digest }] of blobs.entries()) {
         expectStored(this.#channel.name, digest, digests[index])

@@ -43,8 +43,7 @@ export class GrpcPathInfoService implements PathInfoService {
     checkDigest(digest)
     try {
       const bytes = await this.#caller.call(
-        'Get',
-        (client, callOptions) => client.Get({ by_output_hash: digest }, callOptions),
+        (client) => client.Get({ by_output_hash: digest }, options),
         options,
       )
       return decodeStored(this.#channel.name, digest, bytes)
@@ -69,11 +68,7 @@ export class GrpcPathInfoService implements PathInfoService {
     const message = encodePathInfo(info)
     let bytes: Uint8Array
     try {
-      bytes = await this.#caller.call(
-        'Put',
-        (client, callOptions) => client.Put(message, callOptions),
-        options,
-      )
+      bytes = await this.#caller.call((client) => client.Put(message, options), options)
     } catch (error) {
       throw explain(error)
     }
@@ -99,11 +94,7 @@ export class GrpcPathInfoService implements PathInfoService {
   }
 
   async *#wanted(filter: ListFilter, options: CallOptions): AsyncGenerator<PathInfo, void, undefined> {
-    const answers = this.#caller.stream(
-      'List',
-      (client, callOptions) => client.List({}, callOptions),
-      options,
-    )
+    const answers = this.#caller.stream((client) => client.List({}, options), options)
     try {
       for await (const bytes of answers) {
         const info = this.#listed(bytes)
@@ -142,8 +133,7 @@ export class GrpcPathInfoService implements PathInfoService {
   async #measure(name: string, node: Node, options: CallOptions): Promise<NarMeasure> {
     const message = encodeNode(new TextEncoder().encode(name), node)
     const { nar_size, nar_sha256 } = await this.#caller.call(
-      'CalculateNAR',
-      (client, callOptions) => client.CalculateNAR(message, callOptions),
+      (client) => client.CalculateNAR(message, options),
       options,
     )
     const narSha256 = new Uint8Array(nar_sha256 ?? [])
