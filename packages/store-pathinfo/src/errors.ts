@@ -24,7 +24,7 @@ export type StoreErrorCode =
   | 'contents-missing'
   /** A NAR has another size, hash or content address than was expected: `reason` says which. */
   | 'nar-mismatch'
-  /** A NAR is larger than allowed. */
+  /** A NAR, or a path info, is larger than allowed. */
   | 'too-large'
   /** An upstream cache gave an answer that cannot be used: `reason` says what is wrong with it. */
   | 'upstream'
@@ -32,6 +32,8 @@ export type StoreErrorCode =
   | 'untrusted'
   /** The service does not do this: it is read-only, or cannot list. */
   | 'unsupported'
+  /** A backend did what it must not do. */
+  | 'storage'
   /** Stored content is damaged. */
   | 'data-loss'
 

@@ -28,7 +28,7 @@ export function encodePathInfo(info: PathInfo): Uint8Array {
   const { deriver, ca, narSha256 } = info
   if (narSha256.length !== 32) throw wrongNarSha256(narSha256.length)
   const named = encodeNode(new TextEncoder().encode(info.storePath.toString()), info.node)
-  return snix.store.v1.PathInfo.encode({
+  const bytes = snix.store.v1.PathInfo.encode({
     entry: snix.castore.v1.Node.decode(named),
     references: info.references.map(({ digest }) => digest),
     narinfo: {
@@ -40,6 +40,8 @@ export function encodePathInfo(info: PathInfo): Uint8Array {
       ...(ca && { ca: { type: typeOfCa(ca), digest: ca.hash.digest } }),
     },
   }).finish()
+  // A plain array of its own: what comes out is a view of a pool.
+  return new Uint8Array(bytes)
 }
 
 /**

@@ -2,27 +2,22 @@ import { spawnSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { Readable } from 'node:stream'
-import { brotliCompressSync, constants, gzipSync } from 'node:zlib'
+import { gzipSync } from 'node:zlib'
 import { dumpPath } from '@neve/nar/node'
-import { formatNarInfo, NixHash, parseNarInfo, SecretKey, StorePath } from '@neve/nix-compat'
+import { parseNarInfo, SecretKey, StorePath } from '@neve/nix-compat'
 import { CachePathInfoService, MemoryPathInfoService, renderNar } from '@neve/store-pathinfo'
-import { NixHttpPathInfoService } from '@neve/store-pathinfo/nix-http'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { makeRandomTree } from './host-trees.js'
 import { files, httpServer } from './http-server.js'
+import { asIs, brotli, clientOf, key, narInfoUrl, one, serving } from './nix-http-cache.js'
 import { collect, failureOf, memoryServices, nixIsThere, temporaryFolder } from './support.js'
-
-const key = SecretKey.generate('cache.example.org-1')
-const QUICK = { retries: 2, firstPause: 1, timeout: 5000 }
 
 let target: ReturnType<typeof memoryServices>
 beforeEach(() => {
   target = memoryServices()
 })
-const service = (
-  port: number,
-  options: Partial<ConstructorParameters<typeof NixHttpPathInfoService>[0]> = {},
-) => new NixHttpPathInfoService({ address: `nix+http://127.0.0.1:${port}`, ...target, ...QUICK, ...options })
+const service = (port: number, options: Parameters<typeof clientOf>[1] = {}) =>
+  clientOf(port, { ...target, ...options })
 
 describe.skipIf(!nixIsThere && process.env['NEVE_TEST_REQUIRE'] !== 'all')(
   'a cache that Nix wrote (needs nix)',
@@ -74,40 +69,6 @@ describe.skipIf(!nixIsThere && process.env['NEVE_TEST_REQUIRE'] !== 'all')(
     )
   },
 )
-
-/** A cache with one path in it, that can be changed. */
-async function cacheWithOne() {
-  const nar = await collect(Readable.from(dumpPath(makeRandomTree(9, 12))))
-  const narHash = NixHash.of('sha256', nar)
-  const storePath = StorePath.parse('s66mzxpvicwk07gjbjfw9izjfa797vsw-hello-2.12.1')
-  const unsigned = { storePath, narHash, narSize: BigInt(nar.length), references: [] }
-  const { fingerprint } = await import('@neve/nix-compat')
-  const text = formatNarInfo({
-    ...unsigned,
-    url: 'nar/it.nar',
-    compression: 'none',
-    signatures: [key.sign(fingerprint(unsigned))],
-  })
-  return { nar, narHash, storePath, digest: storePath.digest, text }
-}
-
-const one = await cacheWithOne()
-const brotli = brotliCompressSync(one.nar, { params: { [constants.BROTLI_PARAM_QUALITY]: 1 } })
-const narInfoUrl = '/s66mzxpvicwk07gjbjfw9izjfa797vsw.narinfo'
-
-/** Serves the one path, its narinfo changed, its NAR as given. */
-const serving =
-  (
-    change: (text: string) => string,
-    nar: Uint8Array | ((response: import('node:http').ServerResponse) => void) = one.nar,
-  ) =>
-  (request: import('node:http').IncomingMessage, response: import('node:http').ServerResponse): void => {
-    if (request.url === narInfoUrl) response.end(change(one.text))
-    else if (!request.url!.startsWith('/nar/')) response.writeHead(404).end()
-    else if (typeof nar === 'function') nar(response)
-    else response.end(nar)
-  }
-const asIs = (text: string) => text
 
 describe('a binary cache', () => {
   it('is asked once, however many ask, and not again behind a cache', async () => {
@@ -254,159 +215,6 @@ describe('signatures', () => {
     const address = `nix+http://127.0.0.1:${server.port}?trusted_public_keys[0]=${key.publicKey}`
     await expect(service(0, { address }).get(one.digest)).rejects.toMatchObject({ code: 'untrusted' })
   })
-})
-
-describe('a hostile cache', () => {
-  const hugeGzip = gzipSync(Buffer.concat([one.nar.subarray(0, 96), Buffer.alloc(64 * 2 ** 20)]))
-  const rows: [string, (text: string) => string, Parameters<typeof serving>[1], object][] = [
-    ['no narinfo at all', () => '<html>so sorry</html>', one.nar, { problem: 'narinfo' }],
-    ['an endless narinfo', () => 'X: y\n'.repeat(1_000_000), one.nar, { problem: 'narinfo' }],
-    ['a narinfo that is cut', (text) => text.slice(0, -10), one.nar, { problem: 'narinfo' }],
-    [
-      'the narinfo of another path',
-      (text) => text.replace('s66mzxpv', 'a66mzxpv'),
-      one.nar,
-      { problem: 'other-path' },
-    ],
-    ['a wrong NAR', asIs, Buffer.from(one.nar).fill(1, 2000, 2008), { problem: 'nar' }],
-    ['a NAR that is cut', asIs, one.nar.subarray(0, -8), { problem: 'nar' }],
-    ['a NAR with something behind it', asIs, Buffer.concat([one.nar, Buffer.alloc(8)]), { problem: 'nar' }],
-    ['no NAR but a page', asIs, Buffer.from('<html></html>'), { problem: 'nar' }],
-    ['an empty NAR', asIs, Buffer.alloc(0), { problem: 'nar' }],
-    ['no NAR', asIs, (response) => response.writeHead(404).end(), { problem: 'missing' }],
-    [
-      'a wrong size',
-      (text) => text.replace(/^NarSize: .*$/m, 'NarSize: 1000'),
-      one.nar,
-      { problem: 'nar', cause: { mismatch: 'size' } },
-    ],
-    [
-      'a size beyond every limit',
-      (text) => text.replace(/^NarSize: .*$/m, 'NarSize: 18446744073709551615'),
-      one.nar,
-      { code: 'too-large' },
-    ],
-    [
-      'a wrong hash',
-      (text) => text.replace(/^NarHash: .*$/m, `NarHash: sha256:${'0'.repeat(52)}`),
-      one.nar,
-      { problem: 'nar', cause: { mismatch: 'hash' } },
-    ],
-    [
-      'a wrong content address',
-      (text) => `${text}CA: fixed:r:sha256:${'0'.repeat(52)}\n`,
-      one.nar,
-      { problem: 'nar', cause: { mismatch: 'content-address' } },
-    ],
-    [
-      'a wrong file hash',
-      (text) => text.replace('NarHash', `FileHash: sha256:${'0'.repeat(52)}\nNarHash`),
-      one.nar,
-      { problem: 'file' },
-    ],
-    [
-      'a wrong file size',
-      (text) => text.replace('NarHash', 'FileSize: 5\nNarHash'),
-      one.nar,
-      { problem: 'file' },
-    ],
-    [
-      'a larger file size',
-      (text) => text.replace('NarHash', 'FileSize: 5000000000\nNarHash'),
-      one.nar,
-      { problem: 'file' },
-    ],
-    [
-      'a compression that nobody knows',
-      (text) => text.replace('Compression: none', 'Compression: lzip'),
-      one.nar,
-      { problem: 'compression' },
-    ],
-    [
-      'a decompression bomb',
-      (text) => text.replace('Compression: none', 'Compression: gzip'),
-      hugeGzip,
-      { code: 'upstream' },
-    ],
-    [
-      'damaged gzip',
-      (text) => text.replace('Compression: none', 'Compression: gzip'),
-      gzipSync(one.nar).fill(0, 100, 200),
-      { problem: 'nar' },
-    ],
-    [
-      'damaged brotli',
-      (text) => text.replace('Compression: none', 'Compression: br'),
-      Buffer.from(brotli).fill(0xff, 50, 200),
-      { problem: 'nar' },
-    ],
-    [
-      'an endless body',
-      asIs,
-      (response) => {
-        const more = () => {
-          while (!response.destroyed && response.write(one.nar));
-        }
-        response.on('drain', more)
-        more()
-      },
-      { problem: 'nar' },
-    ],
-    [
-      'redirects in a circle',
-      asIs,
-      (response) => response.writeHead(302, { location: '/nar/it.nar' }).end(),
-      { problem: 'redirect' },
-    ],
-    [
-      'a URL of another kind',
-      (text) => text.replace('nar/it.nar', 'file:///etc/passwd'),
-      one.nar,
-      { problem: 'narinfo' },
-    ],
-  ]
-
-  it.each(rows)('%s', { timeout: 20_000 }, async (_name, change, nar, expected) => {
-    await using server = await httpServer(serving(change, nar))
-    const upstream = service(server.port)
-    const error = await failureOf(() => upstream.get(one.digest))
-    expect(error).toMatchObject({ code: 'upstream', ...expected })
-    // No directory can be reached, so no path info leads anywhere.
-    expect(await allDirectories()).toBe(0)
-  })
-
-  it.each([
-    ['nothing', 0],
-    ['a slow drip', 20],
-  ])('%s', async (_name, pause) => {
-    await using server = await httpServer(
-      serving(asIs, (response) => {
-        response.writeHead(200)
-        let at = 0
-        const drip = setInterval(() => response.write(one.nar.subarray(at, ++at)), Math.max(1, pause))
-        if (pause === 0) clearInterval(drip)
-        response.on('close', () => clearInterval(drip))
-      }),
-    )
-    const upstream = service(server.port, { timeout: 300, retries: 1 })
-    const error = await failureOf(() => upstream.get(one.digest))
-    expect(error).toMatchObject({ code: 'unavailable' })
-    expect(error.message).toMatch(/got \d+ bytes in 300 ms/)
-  })
-
-  it('a server that accepts and says nothing', async () => {
-    await using server = await httpServer(() => {})
-    const upstream = service(server.port, { timeout: 100, retries: 1 })
-    await expect(upstream.get(one.digest)).rejects.toMatchObject({ code: 'unavailable' })
-  })
-
-  /** How many directories of the tree can be found. */
-  async function allDirectories(): Promise<number> {
-    const probe = memoryServices()
-    const { ingestNar } = await import('@neve/store-pathinfo')
-    const { node } = await ingestNar(probe, Readable.from([one.nar]))
-    return node.kind === 'directory' && (await target.directories.get(node.digest)) !== undefined ? 1 : 0
-  }
 })
 
 it('what the narinfo says beside the NAR comes with it', async () => {

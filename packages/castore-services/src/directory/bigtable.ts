@@ -1,11 +1,6 @@
 import type { DirectoryService } from '../directory-service.js'
-import {
-  type BigtableConfig,
-  type BigtableConfigInput,
-  bigtableConfigFromUrl,
-  parseBigtableConfig,
-} from './bigtable/config.js'
-import type { BigtableTarget } from './bigtable/target.js'
+import type { BigtableConfigInput } from './bigtable/config.js'
+import { type OpenBigtableOptions, openBigtableClient } from './bigtable/open-client.js'
 
 export {
   type BigtableConfig,
@@ -13,16 +8,8 @@ export {
   bigtableConfigFromUrl,
   bigtableConfigSchema,
 } from './bigtable/config.js'
+export type { OpenBigtableOptions } from './bigtable/open-client.js'
 export { type BigtableTarget, emulatorTarget, googleHeaders } from './bigtable/target.js'
-
-/** What {@link openBigtableDirectoryService} may be told besides the configuration. */
-export interface OpenBigtableOptions {
-  /**
-   * Where Bigtable is. Default: the emulator that `BIGTABLE_EMULATOR_HOST` names, without credentials; else Google's
-   * service, with the credentials that Google's library finds.
-   */
-  readonly target?: BigtableTarget | undefined
-}
 
 /**
  * Directories in a table of Google Cloud Bigtable, laid out as the reference does (spec 03 section 9.2): the row's key
@@ -42,21 +29,7 @@ export async function openBigtableDirectoryService(
   config: BigtableConfigInput | URL | string,
   { target }: OpenBigtableOptions = {},
 ): Promise<DirectoryService & { close(): Promise<void> }> {
-  const isUrl = typeof config === 'string' || config instanceof URL
-  const known = parseBigtableConfig(isUrl ? bigtableConfigFromUrl(config) : config)
-  const { findTarget } = await import('./bigtable/target.js')
-  const { BigtableClient } = await import('./bigtable/client.js')
+  const { client, known } = await openBigtableClient(config, { target })
   const { BigtableDirectoryService } = await import('./bigtable/service.js')
-  const client = new BigtableClient({
-    target: target ?? (await findTarget(known, process.env)),
-    table: tableName(known),
-    appProfile: known.app_profile_id,
-    channels: known.channel_size,
-    timeout: known.timeout === null ? undefined : Number(known.timeout) * 1000,
-  })
   return new BigtableDirectoryService(client, known)
-}
-
-function tableName({ project_id, instance_name, table_name }: BigtableConfig): string {
-  return `projects/${project_id}/instances/${instance_name}/tables/${table_name}`
 }

@@ -1,4 +1,4 @@
-export { pathInfoOf, randomPathInfo } from './path-info-fixtures.js'
+export { bytes, pathInfoOf, randomPathInfo } from './path-info-fixtures.js'
 export {
   type PathInfoServiceCapabilities,
   type PathInfoServiceContractInit,

@@ -132,6 +132,26 @@ export class BigtableClient {
     })
   }
 
+  /** The first rows whose keys come after one, and that have something in the column, in the order of their keys. */
+  async readRowsAfter(
+    after: Uint8Array,
+    filter: ColumnFilter,
+    limit: number,
+    options: CallOptions,
+  ): Promise<Row[]> {
+    const { table, appProfile } = this.#init
+    return this.#call('unable to read rows', options, async (client, call) => {
+      const rows: Row[] = []
+      const responses = client.readRows({ table, appProfile, keys: [], after, filter, limit }, call)
+      for await (const row of assembleRows(responses)) {
+        rows.push(row)
+        if (rows.length > limit)
+          throw new CastoreError('storage', 'got more rows from bigtable than asked for')
+      }
+      return rows
+    })
+  }
+
   /** Writes cells, each in place of whatever its column had. */
   async writeCells(cells: readonly CellWrite[], options: CallOptions): Promise<void> {
     const { table, appProfile } = this.#init
@@ -163,7 +183,7 @@ export class BigtableClient {
 
   close(): void {
     if (this.#closing.signal.aborted) return
-    this.#closing.abort(new CastoreError('closed', 'the directory service is closed'))
+    this.#closing.abort(new CastoreError('closed', 'the service is closed'))
     for (const channel of this.#channels) channel.close()
   }
 

@@ -15,7 +15,10 @@ export interface ColumnFilter {
 export interface ReadRowsRequest {
   readonly table: string
   readonly appProfile: string
+  /** Which rows. */
   readonly keys: readonly Uint8Array[]
+  /** In place of keys: all rows whose keys come after this one. */
+  readonly after?: Uint8Array | undefined
   readonly filter: ColumnFilter
   /** The most rows to return; 0: all. */
   readonly limit: number
@@ -66,6 +69,7 @@ export function encodeReadRows(request: ReadRowsRequest): Uint8Array {
   const writer = Writer.create().uint32(tag(1)).string(request.table)
   writer.uint32(tag(2)).fork()
   for (const key of request.keys) writer.uint32(tag(1)).bytes(key)
+  if (request.after !== undefined) writer.uint32(tag(2)).fork().uint32(tag(2)).bytes(request.after).ldelim()
   writer.ldelim()
   writeFilter(writer.uint32(tag(3)), request.filter)
   if (request.limit > 0) writer.uint32(tag(4, VARINT)).int64(request.limit)
