@@ -129,6 +129,19 @@ describe.each<Generation>(['snix', 'tvix'])('a server of a stranger, %s', (gener
     expect(error).toMatchObject({ code: 'contents-missing' })
   })
 
+  it('a message that is larger than any is not taken', async () => {
+    const message = strangersMessage(generation, info)
+    const references = Array.from({ length: 900_000 }, () => new Uint8Array(20))
+    await using pair = await strangersServer(generation, {
+      Get: answering(() => ({ ...message, references })),
+      Put: answering(() => ({})),
+      CalculateNAR: answering(() => ({})),
+      List: (() => {}) as grpc.handleServerStreamingCall<unknown, unknown>,
+    })
+    const error = await failureOf(() => new GrpcPathInfoService(pair.channel).get(digest))
+    expect(error).toMatchObject({ code: 'too-large' })
+  })
+
   it('a list that breaks off is an error after what came', async () => {
     await using pair = await strangersServer(generation, {
       Get: answering(() => ({})),

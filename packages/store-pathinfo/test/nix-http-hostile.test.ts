@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import { Readable } from 'node:stream'
 import { gzipSync } from 'node:zlib'
 import { ingestNar } from '@neve/store-pathinfo'
@@ -149,6 +150,25 @@ describe('a hostile cache', () => {
     const error = await failureOf(() => upstream.get(one.digest))
     expect(error).toMatchObject({ code: 'unavailable' })
     expect(error.message).toMatch(/got \d+ bytes in 300 ms/)
+  })
+
+  it('what is refused before it is read is let go of', async () => {
+    let closed = () => {}
+    const closing = new Promise<void>((resolve) => {
+      closed = resolve
+    })
+    const tooLarge = (text: string) => text.replace(/^NarSize: .*$/m, 'NarSize: 18446744073709551615')
+    await using server = await httpServer(
+      serving(tooLarge, (response) => {
+        response.on('close', closed)
+        response.writeHead(200).write(one.nar.subarray(0, 8))
+      }),
+    )
+    const controller = new AbortController()
+    const error = await failureOf(() => service(server.port).get(one.digest, { signal: controller.signal }))
+    expect(error).toMatchObject({ code: 'too-large' })
+    await closing
+    expect(getEventListeners(controller.signal, 'abort')).toHaveLength(0)
   })
 
   it('a server that accepts and says nothing', async () => {

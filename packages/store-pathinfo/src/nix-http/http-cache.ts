@@ -15,12 +15,12 @@ export interface HttpCacheInit {
   readonly firstPause: number
 }
 
-/** An answer with its body. */
-export interface HttpAnswer {
+/** An answer with its body. Dispose of it, read or not. */
+export interface HttpAnswer extends AsyncDisposable {
   readonly url: string
   /** Whether the server encoded the body for the way, which has been undone. */
   readonly encoded: boolean
-  /** To be read, or left, to its end. */
+  /** Good for one reading. */
   readonly body: AsyncIterable<Uint8Array>
 }
 
@@ -53,10 +53,8 @@ export class HttpCache {
   /** Whether something is there. */
   async has(path: string, signal: AbortSignal | undefined): Promise<boolean> {
     return this.retrying(signal, async () => {
-      const answer = await this.#ask('HEAD', path, signal)
-      if (answer === undefined) return false
-      for await (const _piece of answer.body);
-      return true
+      await using answer = await this.#ask('HEAD', path, signal)
+      return answer !== undefined
     })
   }
 
@@ -67,7 +65,7 @@ export class HttpCache {
     signal: AbortSignal | undefined,
   ): Promise<Uint8Array | undefined> {
     return this.retrying(signal, async () => {
-      const answer = await this.#ask('GET', path, signal)
+      await using answer = await this.#ask('GET', path, signal)
       if (answer === undefined) return undefined
       const pieces: Uint8Array[] = []
       let length = 0
@@ -126,7 +124,12 @@ export class HttpCache {
         throw statusError(url, response)
       }
       const encoded = /[^\s]/.test(response.headers.get('content-encoding')?.replace('identity', '') ?? '')
-      return { url, encoded, body: bodyOf(url, response, guard) }
+      const reader = response.body?.getReader()
+      const close = async () => {
+        guard[Symbol.dispose]()
+        await reader?.cancel().catch(() => {})
+      }
+      return { url, encoded, body: bodyOf(url, reader, guard), [Symbol.asyncDispose]: close }
     } catch (error) {
       guard[Symbol.dispose]()
       throw failure(url, error, signal)
@@ -146,11 +149,9 @@ export class HttpCache {
 
 async function* bodyOf(
   url: string,
-  response: Response,
+  reader: ReadableStreamDefaultReader<Uint8Array> | undefined,
   guard: StallGuard,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  using _guard = guard
-  const reader = response.body?.getReader()
   if (reader === undefined) return
   try {
     for (;;) {
@@ -161,8 +162,6 @@ async function* bodyOf(
     }
   } catch (error) {
     throw failure(url, error, guard.signal)
-  } finally {
-    await reader.cancel().catch(() => {})
   }
 }
 

@@ -172,7 +172,7 @@ export class NixHttpPathInfoService implements PathInfoService {
       signal,
     }
     return this.#http.retrying(signal, async () => {
-      const answer = await this.#http.open(info.url, signal)
+      await using answer = await this.#http.open(info.url, signal)
       if (answer === undefined) throw new UpstreamError(info.url, 'missing', 'there is a narinfo, but no NAR')
       try {
         const { node } = await ingestNar({ blobs, directories }, plainNar(answer, info, signal), expected)
