@@ -32,6 +32,22 @@ export function checkRun(run: Uint8Array, records: readonly PackedRecord[], salt
   }
 }
 
+/** The records of a run, without what lies between them: those that adjoin are one piece. */
+export function recordPieces(run: Uint8Array, records: readonly PackedRecord[]): Uint8Array[] {
+  const pieces: Uint8Array[] = []
+  let start = records[0]?.offset ?? 0
+  let end = start
+  for (const { offset, storedLength } of records) {
+    if (offset > end) {
+      pieces.push(run.subarray(start, end))
+      start = offset
+    }
+    end = offset + RECORD_HEADER + storedLength
+  }
+  if (end > start) pieces.push(run.subarray(start, end))
+  return pieces
+}
+
 function invalid(message: string): EmbeddedStoreError {
   return new EmbeddedStoreError('invalid-input', message)
 }

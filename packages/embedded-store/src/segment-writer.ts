@@ -7,8 +7,8 @@ import {
   openSync,
   readSync,
   unlinkSync,
-  write,
   writeSync,
+  writev,
 } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -19,11 +19,13 @@ import { isSegmentHeader, SEGMENT_HEADER, segmentHeader, segmentName } from './s
 import type { SegmentState } from './table-values.js'
 import type { Tables } from './tables.js'
 
-const writeAsync = promisify(write)
+const writevAsync = promisify(writev)
 const syncAsync = promisify(fdatasync)
 
 /** How much may be written before a sync is started in the background, in bytes. */
 const SYNC_AHEAD = 32 * 1024 * 1024
+/** The most pieces that one system call writes. */
+const MAX_PIECES = 1024
 
 /**
  * One segment file that this process appends to, alone: the kernel's lock on the file keeps other processes away and
@@ -120,20 +122,21 @@ export class SegmentWriter {
   }
 
   /**
-   * Appends bytes. They belong to the writer until the promise settles. Its rejection need not be handled: {@link sync}
-   * tells too.
+   * Appends pieces, one behind the other. They belong to the writer until the promise settles. Its rejection need not
+   * be handled: {@link sync} tells too.
    *
    * @returns where they start, at once, and when they are written
    */
-  append(bytes: Uint8Array): { readonly offset: number; readonly written: Promise<void> } {
+  append(pieces: readonly Uint8Array[]): { readonly offset: number; readonly written: Promise<void> } {
     const offset = this.#length
-    this.#length += bytes.length
-    this.#unsynced += bytes.length
-    this.#pending += bytes.length
-    const written = this.#write(bytes, offset)
+    const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
+    this.#length += length
+    this.#unsynced += length
+    this.#pending += length
+    const written = this.#write(pieces, offset)
     this.#inFlight.add(written)
     const done = (): void => {
-      this.#pending -= bytes.length
+      this.#pending -= length
       this.#inFlight.delete(written)
     }
     written.then(done, (error: unknown) => {
@@ -149,18 +152,14 @@ export class SegmentWriter {
     while (this.#pending > limit) await Promise.race(this.#inFlight).catch(() => undefined)
   }
 
-  async #write(bytes: Uint8Array, offset: number): Promise<void> {
-    let done = 0
+  async #write(pieces: readonly Uint8Array[], offset: number): Promise<void> {
+    const left = [...pieces]
+    let at = offset
     try {
-      while (done < bytes.length) {
-        const { bytesWritten } = await writeAsync(
-          this.#descriptor,
-          bytes,
-          done,
-          bytes.length - done,
-          offset + done,
-        )
-        done += bytesWritten
+      while (left.length > 0) {
+        const { bytesWritten } = await writevAsync(this.#descriptor, left.slice(0, MAX_PIECES), at)
+        at += bytesWritten
+        dropFront(left, bytesWritten)
       }
     } catch (error) {
       throw wrapError(error, `write ${this.#path}`)
@@ -215,6 +214,13 @@ export class SegmentWriter {
       closeSync(this.#descriptor)
     }
   }
+}
+
+/** Takes so many bytes away from the front, and empty pieces with them. */
+function dropFront(pieces: Uint8Array[], bytes: number): void {
+  let drop = bytes
+  while (pieces.length > 0 && pieces[0]!.length <= drop) drop -= pieces.shift()!.length
+  if (drop > 0) pieces[0] = pieces[0]!.subarray(drop)
 }
 
 /** Cuts a segment back to its committed length; undefined if it is not sound enough to be appended to. */

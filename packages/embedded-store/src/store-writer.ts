@@ -2,7 +2,7 @@ import { Batch } from './batch.js'
 import { checkEntry, encodeEntry, type TableName } from './entry-record.js'
 import { EmbeddedStoreError, wrapError } from './errors.js'
 import { KEY_LENGTH, packedBound, packRecord, RECORD_HEADER, RecordKind } from './record.js'
-import { checkRun } from './run-check.js'
+import { checkRun, recordPieces } from './run-check.js'
 import { SegmentWriter } from './segment-writer.js'
 import { encodeLocation, type SegmentState } from './table-values.js'
 import type { Tables } from './tables.js'
@@ -65,11 +65,13 @@ export class StoreWriter {
     this.#flushStaging()
     // The segment of this append: it may be full afterwards, and the next one another.
     const segment = this.#writer()
-    const { offset, written } = segment.append(run)
-    this.#batch.bytes += run.length
-    for (const { key, offset: inRun, storedLength, rawLength } of records) {
-      this.#batch.addContent(key, encodeLocation(segment.id, offset + inRun, storedLength, rawLength))
+    const { offset, written } = segment.append(recordPieces(run, records))
+    let at = offset
+    for (const { key, storedLength, rawLength } of records) {
+      this.#batch.addContent(key, encodeLocation(segment.id, at, storedLength, rawLength))
+      at += RECORD_HEADER + storedLength
     }
+    this.#batch.bytes += at - offset
     return { batch: this.#appended(), written }
   }
 
@@ -220,7 +222,7 @@ export class StoreWriter {
     this.#staging = rest.length >= KEY_LENGTH ? rest : new Uint8Array(0)
     this.#staged = 0
     // A failed write shows when the segment is synced.
-    this.#writer().append(run)
+    this.#writer().append([run])
   }
 
   #index(key: Uint8Array, offset: number, storedLength: number, rawLength: number): void {

@@ -52,8 +52,8 @@ export class WriteSession {
   }
 
   /**
-   * Appends a run of content records that were framed with `packRecord` and this store's salt. `run` belongs to the
-   * store until the promise settles; the keys are kept.
+   * Appends a run of content records that were framed with `packRecord` and this store's salt. What lies between them
+   * is left out. `run` belongs to the store until the promise settles; the keys are kept.
    *
    * @throws {@link EmbeddedStoreError} `invalid-input` where a record is not what `records` says, `closed`,
    *   `no-space`, `io`

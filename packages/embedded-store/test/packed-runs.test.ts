@@ -34,6 +34,33 @@ describe('appendPacked', () => {
     expect(Buffer.from((await store.readContent(keyOf('after')))!).toString()).toBe('after')
   })
 
+  it('leaves out what lies between records', async () => {
+    const path = temporaryFolder()
+    const store = await EmbeddedStore.open(path)
+    const contents = Array.from({ length: 2500 }, (_, i) => bytes(`content ${i}`))
+    const { run, records } = pack(store, contents)
+    // Some with a gap before them, some without, and more pieces than one system call takes.
+    const gap = (index: number): number => (index % 4 === 0 ? 1 + (index % 7) : 0)
+    const spread = new Uint8Array(run.length + contents.length * 7).fill(0xee)
+    let at = 0
+    const moved = records.map((record, index) => {
+      at += gap(index)
+      const offset = at
+      const length = RECORD_HEADER + record.storedLength
+      spread.set(run.subarray(record.offset, record.offset + length), offset)
+      at += length
+      return { ...record, offset }
+    })
+    const session = store.write()
+    await session.appendPacked(spread, moved)
+    await session.commit()
+    for (const content of contents) {
+      expect(Buffer.compare((await store.readContent(keyOf(content)))!, content)).toBe(0)
+    }
+    await store.close()
+    expect(await EmbeddedStore.rebuild(path)).toEqual({ segments: 1, records: 2500, skippedBytes: 0 })
+  })
+
   it('finds every record of runs that fill segments', async () => {
     await using store = await EmbeddedStore.open(temporaryFolder(), { segmentSize: 100_000 })
     const session = store.write()

@@ -11,6 +11,9 @@ import {
 import type { Scanner } from './scanner.js'
 import type { WebAssemblyApi } from './webassembly.js'
 
+/** What V8 copies at once at best, in bytes. */
+const WORD = 8
+
 interface ScanExports {
   readonly memory: { readonly buffer: ArrayBuffer }
   readonly scan: (length: number) => number
@@ -41,8 +44,12 @@ export class WasmScanner implements Scanner {
   find(data: Uint8Array, from: number, to: number, mask: Mask): number {
     this.#mask[0] = mask.low
     this.#mask[1] = mask.high
-    for (let start = from; start < to; start += WINDOW_SIZE) {
-      const length = Math.min(WINDOW_SIZE, to - start)
+    let length = 0
+    for (let start = from; start < to; start += length) {
+      // Out of shared memory V8 copies word by word only where both ends are aligned alike, else byte by byte: an
+      // eighth of the speed. So the first window ends where the data is aligned as the others are.
+      const odd = (data.byteOffset + start) % WORD
+      length = Math.min(odd === 0 ? WINDOW_SIZE : WORD - odd, to - start)
       this.#window.set(data.subarray(start, start + length))
       const hit = this.#scan(length)
       if (hit < length) return start + hit

@@ -115,7 +115,7 @@ export class ContentStore {
         rawLength: chunk.size,
       }))
       const bytes = slot.packed.subarray(first.recordOffset, end)
-      this.storedBytes += bytes.length
+      for (const { storedLength } of run) this.storedBytes += RECORD_HEADER + storedLength
       this.#track(slot, session.appendPacked(bytes, records))
       run = []
     }
