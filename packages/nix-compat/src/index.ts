@@ -1,4 +1,11 @@
 export {
+  type NarFileName,
+  parseNarFileName,
+  parseStorePathFileName,
+  type StorePathFileName,
+} from './cache-file-name.js'
+export { type CacheInfo, formatCacheInfo, parseCacheInfo } from './cache-info.js'
+export {
   ContentAddress,
   ContentAddressError,
   type ContentAddressErrorCode,
