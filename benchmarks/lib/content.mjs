@@ -32,6 +32,7 @@ export class Seeded {
 export class ContentSource {
   #numbers
   #cipher
+  /** @type {Buffer | undefined} made when it is needed: it takes a second and a hundred MB */
   #words
 
   /** @param {number} seed */
@@ -40,7 +41,6 @@ export class ContentSource {
     const key = Buffer.alloc(16)
     key.writeUInt32LE(seed >>> 0)
     this.#cipher = createCipheriv('aes-128-ctr', key, Buffer.alloc(16))
-    this.#words = words(this.#numbers, 8 * BLOCK)
   }
 
   /**
@@ -58,11 +58,12 @@ export class ContentSource {
    * @returns {Uint8Array}
    */
   text(length) {
+    const words = (this.#words ??= wordsOf(this.#numbers, 8 * BLOCK))
     const out = Buffer.allocUnsafe(length)
     for (let at = 0; at < length; ) {
       const part = Math.min(length - at, 100 + this.#numbers.below(900))
-      const start = this.#numbers.below(this.#words.length - part)
-      this.#words.copy(out, at, start, start + part)
+      const start = this.#numbers.below(words.length - part)
+      words.copy(out, at, start, start + part)
       at += part
     }
     return out
@@ -103,7 +104,7 @@ export function writeAll(descriptor, bytes) {
  * @param {Seeded} numbers
  * @param {number} length
  */
-function words(numbers, length) {
+function wordsOf(numbers, length) {
   const syllables = [
     'ka',
     'le',
