@@ -58,7 +58,8 @@ export class ContentSource {
    * @returns {Uint8Array}
    */
   text(length) {
-    const words = (this.#words ??= wordsOf(this.#numbers, 8 * BLOCK))
+    this.#words ??= wordsOf(this.#numbers, 8 * BLOCK)
+    const words = this.#words
     const out = Buffer.allocUnsafe(length)
     for (let at = 0; at < length; ) {
       const part = Math.min(length - at, 100 + this.#numbers.below(900))
