@@ -5,7 +5,7 @@ import { createWriteStream, statSync } from 'node:fs'
 import { pipeline } from 'node:stream/promises'
 import { B3Digest, blake3, Directory, PathComponent } from '@neve/castore-model'
 import { encodeChunkList } from '@neve/castore-services/blob/embedded'
-import { NarReader, openStore } from '@neve/store-pathinfo'
+import { openStore } from '@neve/store-pathinfo'
 import { ContentSource } from './lib/content.mjs'
 import { interleave, median, timed } from './lib/measure.mjs'
 import { catThroughPipe, warm } from './lib/process.mjs'
@@ -93,8 +93,7 @@ await withWorkDir(async (dir) => {
     let length = 0n
     for (let index = 0n; index < SEEKS; index++) {
       const start = performance.now()
-      // Nothing is remembered from the position before.
-      const reader = await NarReader.open(again, node)
+      const reader = await again.openNar(node)
       length = reader.size
       // The first is the middle; the others jump about.
       const position = (length * ((index * 61n + 100n) % 200n)) / 200n

@@ -15,9 +15,9 @@ export interface ContentReaderOptions {
   /**
    * Whether to verify the checksum of what is read. Default: true. Whoever compares the content with a digest of its
    * own saves the time; after a mismatch ask a reader that does verify, which also looks for content that was written
-   * again elsewhere.
+   * again elsewhere. `compressed` verifies that of compressed content only.
    */
-  readonly checksums?: boolean
+  readonly checksums?: boolean | 'compressed'
 }
 
 /** A stored piece of content: checksum verified, not yet expanded. */
@@ -39,7 +39,7 @@ export class ContentReader {
   readonly #tables: Tables
   readonly #files: SegmentFiles
   readonly #salt: number
-  readonly #checksums: boolean
+  readonly #checksums: boolean | 'compressed'
   #block: Uint8Array = new Uint8Array(0)
   #blockLength = 0
   #blockSegment = -1
@@ -52,7 +52,7 @@ export class ContentReader {
     this.#tables = tables
     this.#files = files
     this.#salt = salt
-    this.#checksums = options.checksums !== false
+    this.#checksums = options.checksums ?? true
   }
 
   /**
@@ -202,7 +202,8 @@ export class ContentReader {
     const start = at + RECORD_HEADER
     const end = start + header.storedLength
     if (end > this.#blockLength) return 'the record ends too late'
-    if (this.#checksums && !checksumHolds(this.#block, at, header.storedLength, this.#salt)) {
+    const verify = this.#checksums === 'compressed' ? header.compressed : this.#checksums
+    if (verify && !checksumHolds(this.#block, at, header.storedLength, this.#salt)) {
       return 'checksum differs'
     }
     this.#next = end

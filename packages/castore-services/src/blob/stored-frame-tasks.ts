@@ -9,12 +9,14 @@ const OTHER_HASH: Failure = { kind: 'damaged', detail: 'the content has another 
 
 /** Runs the tasks that make zstd streams of stored frames (DESIGN decision 19). */
 export class StoredFrameTasks {
+  readonly #engine: EmbeddedStore
   readonly #reader: ContentReader
   #expanded: Uint8Array = new Uint8Array(0)
 
   constructor(engine: EmbeddedStore) {
-    // Verifies the checksum of every record, and looks elsewhere for one that was written again.
-    this.#reader = engine.contentReader()
+    this.#engine = engine
+    // What is not compressed is compared with its digest.
+    this.#reader = engine.contentReader({ checksums: 'compressed' })
   }
 
   run({ slot, digests, sizes, gaps, literalLength }: ContentTask, check: FrameCheck): ContentResult {
@@ -33,7 +35,20 @@ export class StoredFrameTasks {
   }
 
   #add(output: ZstdOutput, digest: Uint8Array, size: number, check: FrameCheck): Failure | undefined {
-    const reader = this.#reader
+    const failure = this.#addFrom(this.#reader, output, digest, size, check)
+    if (failure?.kind !== 'damaged') return failure
+    // Another process may have written damaged content again, somewhere else.
+    return this.#addFrom(this.#engine.contentReader(), output, digest, size, check)
+  }
+
+  /** Adds nothing where it fails. */
+  #addFrom(
+    reader: ContentReader,
+    output: ZstdOutput,
+    digest: Uint8Array,
+    size: number,
+    check: FrameCheck,
+  ): Failure | undefined {
     try {
       const stored = reader.peek(digest) ?? reader.readSync(digest)
       if (stored === undefined) return { kind: 'missing', detail: 'not stored' }
