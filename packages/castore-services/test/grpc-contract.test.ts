@@ -3,6 +3,7 @@ import { blobServiceContract, directoryServiceContract } from '@neve/castore-ser
 import { MemoryDirectoryService } from '@neve/castore-services/directory/memory'
 import { GrpcBlobService, type GrpcChannelOptions, GrpcDirectoryService } from '@neve/castore-services/grpc'
 import type { GrpcServerLimits } from '@neve/castore-services/grpc/server'
+import { type EmbeddedServices, embeddedServices } from './embedded-fixture.js'
 import { type GrpcPair, grpcPair, type Transport } from './grpc-fixture.js'
 
 const SMALL_WINDOWS = { window: 64 * 1024 }
@@ -38,3 +39,31 @@ for (const [name, transport, options, limits] of VARIANTS) {
     capabilities: { putWithChildren: 'refused' },
   })
 }
+
+/** A server over an embedded store, in front of which a client stands. */
+const embedded = new Map<unknown, { readonly pair: GrpcPair; readonly services: EmbeddedServices }>()
+
+async function overEmbedded<S>(make: (pair: GrpcPair) => S): Promise<S> {
+  const services = await embeddedServices()
+  const pair = await grpcPair('unix', services)
+  const service = make(pair)
+  embedded.set(service, { pair, services })
+  return service
+}
+
+async function disposeEmbedded(service: unknown): Promise<void> {
+  const { pair, services } = embedded.get(service)!
+  await pair.close()
+  await services.engine.close()
+}
+
+blobServiceContract('gRPC to an embedded store', {
+  create: () => overEmbedded(({ channel }) => new GrpcBlobService(channel)),
+  dispose: disposeEmbedded,
+})
+
+directoryServiceContract('gRPC to an embedded store', {
+  create: () => overEmbedded(({ channel }) => new GrpcDirectoryService(channel)),
+  dispose: disposeEmbedded,
+  capabilities: { putWithChildren: 'refused' },
+})

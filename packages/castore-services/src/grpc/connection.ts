@@ -38,7 +38,7 @@ export class Connection {
   #keepAlive: NodeJS.Timeout | undefined
   #usable = true
 
-  private constructor(session: ClientHttp2Session, init: ConnectionInit) {
+  private constructor(session: ClientHttp2Session, socket: Socket, init: ConnectionInit) {
     this.#session = session
     this.#init = init
     session.setLocalWindowSize(init.window)
@@ -48,15 +48,19 @@ export class Connection {
       this.#usable = false
       session.close()
     })
-    session.on('error', (error) => this.#lose(reasonOf(error)))
-    session.on('close', () => this.#lose('connection dropped'))
+    // A session that fails says so when its socket has closed, which one of TLS may never do.
+    for (const source of [session, socket]) {
+      source.on('error', (error: Error) => this.#lose(reasonOf(error)))
+      source.on('close', () => this.#lose('connection dropped'))
+    }
   }
 
   /** @throws Error that says in words why there is none */
   static open(init: ConnectionInit): Promise<Connection> {
     return new Promise((resolve, reject) => {
+      const socket = init.dial()
       const session = connectHttp2(`${init.scheme}://${init.authority}`, {
-        createConnection: init.dial,
+        createConnection: () => socket,
         settings: { enablePush: false, initialWindowSize: init.window },
         // The windows bound what a server may send; reaching a lower limit of memory would break the connection.
         maxSessionMemory: Number.MAX_SAFE_INTEGER,
@@ -64,6 +68,7 @@ export class Connection {
       const fail = (error: unknown): void => {
         clearTimeout(timer)
         session.destroy()
+        socket.destroy()
         reject(error instanceof Error ? error : new Error(String(error)))
       }
       const onError = (error: Error): void => fail(new Error(reasonOf(error), { cause: error }))
@@ -71,14 +76,18 @@ export class Connection {
       const timer = setTimeout(() => {
         fail(new Error(`no answer within ${init.connectTimeout} ms`))
       }, init.connectTimeout)
-      session.once('error', onError)
-      session.once('close', onClose)
+      for (const source of [session, socket]) {
+        source.on('error', onError)
+        source.on('close', onClose)
+      }
       session.once('remoteSettings', () => {
         clearTimeout(timer)
         // Errors are listened to without a gap: one that nobody hears ends the process.
-        const connection = new Connection(session, init)
-        session.off('error', onError)
-        session.off('close', onClose)
+        const connection = new Connection(session, socket, init)
+        for (const source of [session, socket]) {
+          source.off('error', onError)
+          source.off('close', onClose)
+        }
         resolve(connection)
       })
     })

@@ -1,4 +1,5 @@
 import { chmod } from 'node:fs/promises'
+import { createSecureContext } from 'node:tls'
 import { ServerCredentials } from '@grpc/grpc-js'
 import { type ChannelOptions, createServer, type Server } from 'nice-grpc'
 import type { BlobService } from '../../blob-service.js'
@@ -11,9 +12,9 @@ import { blobBatchImplementation } from './blob-batch-service.js'
 import { blobServiceImplementation } from './blob-service.js'
 import { directSend } from './direct-send.js'
 import { directoryServiceImplementation } from './directory-service.js'
-import { flowControl } from './flow-control.js'
 import { clearStaleSocket, type ListenAddress, parseListenAddress } from './listen-address.js'
 import { registerService } from './register-service.js'
+import { ServerSessions } from './server-sessions.js'
 import { addSplitServices, type SplitServices } from './split-services.js'
 import type { OnServerError } from './status.js'
 
@@ -84,7 +85,7 @@ export interface CastoreServer extends AsyncDisposable {
    * Listens on an address: `127.0.0.1:8000`, `[::1]:0`, `unix:/run/castore.sock` or the absolute path of a socket. The
    * file of a socket that nobody answers on is replaced.
    *
-   * @throws CastoreError `invalid-input` for a bad address; `unavailable` when it is taken or not ours
+   * @throws CastoreError `invalid-input` for a bad address, certificate or key; `unavailable` when it is taken or not ours
    */
   listen(address: string, options?: ListenOptions): Promise<Listener>
   /** Closes every listener. The services are the caller's and stay open. */
@@ -111,17 +112,19 @@ export function castoreServer(init: CastoreServerInit): CastoreServer {
   return {
     async listen(text, options = {}) {
       const address = parseListenAddress(text)
+      const secrets = credentials(init.tls)
       if (address.kind === 'unix') await clearStaleSocket(address.path)
-      const server = makeServer(init)
+      const sessions = new ServerSessions(init.limits?.window ?? DEFAULT_WINDOW)
+      const server = makeServer(init, sessions)
       const target = address.kind === 'unix' ? `unix:${address.path}` : `${address.host}:${address.port}`
       let port: number
       try {
-        port = await server.listen(target, credentials(init.tls))
+        port = await server.listen(target, secrets)
       } catch (cause) {
         const reason = cause instanceof Error ? cause.message : String(cause)
         throw new CastoreError('unavailable', `unable to listen on ${text}: ${reason}`, { cause })
       }
-      const listener = makeListener(server, address, port, init.tls !== undefined, () =>
+      const listener = makeListener(server, sessions, address, port, init.tls !== undefined, () =>
         listeners.delete(listener),
       )
       listeners.add(listener)
@@ -133,7 +136,7 @@ export function castoreServer(init: CastoreServerInit): CastoreServer {
   }
 }
 
-function makeServer(init: CastoreServerInit): Server {
+function makeServer(init: CastoreServerInit, sessions: ServerSessions): Server {
   const { blobs, split = blobs, verifyPut, directories, limits = {}, extend, onError } = init
   const options: ChannelOptions = {
     'grpc.max_receive_message_length': limits.maxMessageSize ?? DEFAULT_MAX_MESSAGE_SIZE,
@@ -141,7 +144,7 @@ function makeServer(init: CastoreServerInit): Server {
     'grpc.max_concurrent_streams': limits.maxConcurrentCalls ?? DEFAULT_MAX_CONCURRENT_CALLS,
     'grpc.keepalive_time_ms': KEEP_ALIVE_INTERVAL,
     'grpc.enable_channelz': 0,
-    interceptors: [flowControl(limits.window ?? DEFAULT_WINDOW), directSend],
+    interceptors: [sessions.intercept, directSend],
   }
   const server = createServer(options)
   if (blobs !== undefined) {
@@ -162,6 +165,7 @@ function makeServer(init: CastoreServerInit): Server {
 
 function makeListener(
   server: Server,
+  sessions: ServerSessions,
   address: ListenAddress,
   port: number,
   tls: boolean,
@@ -176,6 +180,7 @@ function makeListener(
     const forced = new Promise<void>((resolve) => {
       timer = setTimeout(() => {
         server.forceShutdown()
+        sessions.destroy()
         resolve()
       }, grace)
     })
@@ -205,6 +210,12 @@ function credentials(tls: GrpcServerTls | undefined): ServerCredentials {
   if (tls === undefined) return ServerCredentials.createInsecure()
   const { cert, key, clientCa } = tls
   try {
+    // The library finds out when it begins to listen, and says only that.
+    createSecureContext({
+      cert: Buffer.from(cert),
+      key: Buffer.from(key),
+      ca: clientCa && Buffer.from(clientCa),
+    })
     return ServerCredentials.createSsl(
       clientCa === undefined ? null : Buffer.from(clientCa),
       [{ cert_chain: Buffer.from(cert), private_key: Buffer.from(key) }],
