@@ -3,6 +3,7 @@ import { B3Digest, type Directory } from '@neve/castore-model'
 import { type BlobService, CastoreError, type CastoreErrorCode, DataLossError } from '@neve/castore-services'
 import { MemoryBlobService } from '@neve/castore-services/blob/memory'
 import { MemoryDirectoryService } from '@neve/castore-services/directory/memory'
+import { GrpcBlobService, openGrpcChannel } from '@neve/castore-services/grpc'
 import { type CastoreServerInit, castoreServer } from '@neve/castore-services/grpc/server'
 import { describe, expect, it } from 'vitest'
 import { BLOB_A, BLOB_B, HELLO, randomBlob, sameBytes } from '../src/contract/blob-fixtures.js'
@@ -96,7 +97,7 @@ describe.each(GENERATIONS)('a server of blobs, with a client of another make: %s
 
 /** Memory that tells of chunks. */
 class Listing extends MemoryBlobService {
-  readonly list = [BLOB_A, HELLO].map(({ digest, content }) => ({ digest, size: BigInt(content.length) }))
+  list = [BLOB_A, HELLO].map(({ digest, content }) => ({ digest, size: BigInt(content.length) }))
   asked = 0
 
   override async chunks(): ReturnType<BlobService['chunks']> {
@@ -119,6 +120,25 @@ describe('a server of blobs', () => {
     })
     expect(long.answers[0]?.chunks?.map(({ size }) => size)).toEqual(['2', '12'])
     expect(sameBytes(long.answers[0]?.chunks?.[1]?.digest, HELLO.digest.bytes)).toBe(true)
+  })
+
+  it('tells long lists of chunks to whoever accepts them', async () => {
+    const blobs = new Listing()
+    await blobs.put(HELLO.content)
+    const count = 150_000
+    blobs.list = Array.from({ length: count }, () => ({ digest: BLOB_A.digest, size: 2n }))
+    await using setup = await serving({ blobs })
+    const request = { digest: HELLO.digest.bytes, send_chunks: true }
+    // Some six million bytes: more than others accept, who then read the blob whole.
+    const stat = await setup.client.call('BlobService', 'Stat', request)
+    expect(stat).toMatchObject({ code: status.OK, answers: [{ chunks: [] }] })
+    for (const [maxMessageSize, told] of [
+      [undefined, count],
+      [1024 * 1024, 0],
+    ] as const) {
+      await using channel = await openGrpcChannel(`grpc+http://${setup.address}`, { maxMessageSize })
+      expect(await new GrpcBlobService(channel).chunks(HELLO.digest)).toHaveLength(told)
+    }
   })
 
   it.each<[CastoreErrorCode, status]>([

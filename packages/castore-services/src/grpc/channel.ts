@@ -51,7 +51,6 @@ export interface GrpcChannelInit {
   /** What to call the server in messages. */
   readonly name: string
   readonly timeout: number
-  readonly maxMessageSize: number
   readonly connection: ConnectionInit
 }
 
@@ -75,10 +74,10 @@ export class GrpcChannel implements AsyncDisposable, CallPeer {
   #closed = false
 
   /** @internal use {@link openGrpcChannel} */
-  constructor({ name, timeout, maxMessageSize, connection }: GrpcChannelInit) {
+  constructor({ name, timeout, connection }: GrpcChannelInit) {
     this.name = name
     this.timeout = timeout
-    this.maxMessageSize = maxMessageSize
+    this.maxMessageSize = connection.maxMessageSize
     this.#main = new Connector(connection)
     this.#uploads = new Connector(connection)
   }
@@ -194,12 +193,12 @@ export async function openGrpcChannel(url: string, options: GrpcChannelOptions =
   const channel = new GrpcChannel({
     name: address.name,
     timeout: options.timeout ?? DEFAULT_TIMEOUT,
-    maxMessageSize: options.maxMessageSize ?? DEFAULT_MAX_MESSAGE_SIZE,
     connection: {
       ...endpoint(address, context, options.authority),
       connectTimeout: options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT,
       keepAliveInterval: options.keepAliveInterval ?? DEFAULT_KEEP_ALIVE_INTERVAL,
       window: options.window ?? DEFAULT_WINDOW,
+      maxMessageSize: options.maxMessageSize ?? DEFAULT_MAX_MESSAGE_SIZE,
     },
   })
   if (options.waitConnect ?? address.options.waitConnect ?? false) {

@@ -19,7 +19,12 @@ export interface ConnectionInit {
   readonly keepAliveInterval: number
   /** How much the server may send ahead, in bytes. */
   readonly window: number
+  /** The longest message that calls accept, in bytes: the server is told. */
+  readonly maxMessageSize: number
 }
+
+/** The header in which a client says how long a message it accepts, in bytes; others are taken to accept 4 MiB. */
+export const MAX_MESSAGE_SIZE_HEADER = 'neve-max-message-size'
 
 /** A call that runs over a connection. */
 export interface RunningCall {
@@ -112,6 +117,7 @@ export class Connection {
       [constants.HTTP2_HEADER_CONTENT_TYPE]: 'application/grpc',
       [constants.HTTP2_HEADER_TE]: 'trailers',
       [constants.HTTP2_HEADER_USER_AGENT]: 'neve',
+      [MAX_MESSAGE_SIZE_HEADER]: String(this.#init.maxMessageSize),
     })
     this.#calls.add(call)
     if (this.#calls.size === 1) this.#wake()

@@ -5,6 +5,7 @@ import { blobStream } from '../../blob/stream.js'
 import { type BlobService, DEFAULT_GET_MAX_SIZE } from '../../blob-service.js'
 import { BlobTooLargeError } from '../../errors.js'
 import type { BlobMethods } from '../castore-definitions.js'
+import { MAX_MESSAGE_SIZE_HEADER } from '../connection.js'
 import { concatenated } from '../spooled-blob.js'
 import { requestedDigest } from './digest.js'
 import { messagesOf } from './messages.js'
@@ -19,8 +20,9 @@ export interface ServiceImplementationOptions {
 /** Options of {@link blobServiceImplementation}. */
 export interface BlobServiceImplementationOptions extends ServiceImplementationOptions {
   /**
-   * The most bytes of a chunk list to send. Of a blob with a longer one no chunks are told, and clients read it whole.
-   * Default: 4 MiB less 64 KiB, which fits what every client accepts.
+   * The most bytes of a chunk list to send to clients that do not say how long a message they accept; ours do. Of a
+   * blob with a longer one no chunks are told, and clients read it whole. Default: 4 MiB less 64 KiB, which fits what
+   * every client accepts.
    */
   readonly maxChunkListSize?: number | undefined
 }
@@ -41,7 +43,8 @@ export function blobServiceImplementation(
 ): ServiceImplementation<BlobMethods> {
   const { onError = () => {}, maxChunkListSize = DEFAULT_MAX_CHUNK_LIST_SIZE } = options
 
-  async function stat(digest: B3Digest, sendChunks: boolean, { signal }: CallContext): Promise<Uint8Array> {
+  async function stat(digest: B3Digest, sendChunks: boolean, context: CallContext): Promise<Uint8Array> {
+    const { signal } = context
     // Who asks only whether it is there need not wait for a list that may be long.
     if (!sendChunks) {
       if (await blobs.has(digest, { signal })) return encodeStatBlobResponse([])
@@ -50,7 +53,8 @@ export function blobServiceImplementation(
     const chunks = await blobs.chunks(digest, { signal })
     if (chunks === undefined) throw notFound(digest)
     const list = encodeStatBlobResponse(chunks)
-    return list.length <= maxChunkListSize ? list : encodeStatBlobResponse([])
+    const limit = acceptedMessageSize(context) ?? maxChunkListSize
+    return list.length <= limit ? list : encodeStatBlobResponse([])
   }
 
   async function* read(
@@ -116,6 +120,12 @@ export function blobServiceImplementation(
       }
     },
   }
+}
+
+/** How long a message a client said that it accepts, in bytes. */
+function acceptedMessageSize({ metadata }: CallContext): number | undefined {
+  const text = metadata.get(MAX_MESSAGE_SIZE_HEADER)
+  return text !== undefined && /^\d{1,10}$/.test(text) ? Number(text) : undefined
 }
 
 function notFound(digest: B3Digest): Error {
