@@ -51,6 +51,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/copy-castore.js')).copyCastoreCommand,
   },
   {
+    name: 'daemon',
+    summary: 'serve a store over gRPC: blobs, directories and path infos',
+    load: async () => (await import('./commands/daemon.js')).daemonCommand,
+  },
+  {
     name: 'castore-daemon',
     summary: 'serve blobs and directories over gRPC',
     load: async () => (await import('./commands/castore-daemon.js')).castoreDaemonCommand,

@@ -32,13 +32,10 @@ export function addStoreOptions(program: Command): Command {
       '--store <address>',
       'the store: embedded:/path/to/folder, or a folder (default: $NEVE_STORE, see below)',
     )
-    .option('--store-config <file>', 'a composition file, for blobs and directories elsewhere')
+    .option('--store-config <file>', 'a composition file: blobs, directories and path infos elsewhere')
     .option('--blob-service-addr <address>', 'where blobs are, such as grpc+unix:/run/neve.sock')
     .option('--directory-service-addr <address>', 'where directories are')
-    .option(
-      '--path-info-service-addr <address>',
-      'where path infos are: embedded:/path/to/folder, or memory:',
-    )
+    .option('--path-info-service-addr <address>', 'where path infos are')
 }
 
 /**

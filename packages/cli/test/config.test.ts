@@ -83,6 +83,6 @@ test('config schema prints a JSON Schema that knows the types', async () => {
   const { code, stdout } = await neve(['config', 'schema'])
   expect(code).toBe(0)
   const schema = JSON.parse(stdout.toString())
-  expect(Object.keys(schema.properties)).toEqual(['blobservices', 'directoryservices'])
+  expect(Object.keys(schema.properties)).toEqual(['blobservices', 'directoryservices', 'pathinfoservices'])
   expect(stdout.toString()).toContain('"objectstore"')
 })

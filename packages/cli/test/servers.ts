@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { onTestFinished } from 'vitest'
 import { NEVE, temporaryFolder } from './support.js'
 
-/** A `neve castore-daemon` that runs. */
+/** A `neve daemon` or `neve castore-daemon` that runs. */
 export interface Daemon {
   readonly child: ChildProcess
   /** Addresses for both kinds of services. */
@@ -21,9 +21,13 @@ export interface Daemon {
 }
 
 /** Starts a daemon, and waits until it says where it serves. It is ended with the test. */
-export async function startDaemon(args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Daemon> {
+export async function startDaemon(
+  args: readonly string[],
+  env: NodeJS.ProcessEnv = {},
+  command = 'castore-daemon',
+): Promise<Daemon> {
   const { PATH, HOME } = process.env
-  const child = spawn(process.execPath, [NEVE, 'castore-daemon', ...args], {
+  const child = spawn(process.execPath, [NEVE, command, ...args], {
     env: { PATH, HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
   })

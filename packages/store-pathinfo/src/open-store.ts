@@ -7,7 +7,7 @@ import { StoreError } from './errors.js'
 import { EmbeddedPathInfoService } from './path-info/embedded.js'
 import { LazyPathInfoService } from './path-info/lazy.js'
 import type { PathInfoService } from './path-info-service.js'
-import { type OpenedCastore, type OpenStoreOptions, ServiceOpener } from './service-opener.js'
+import { type ComposedStore, type OpenStoreOptions, ServiceOpener } from './service-opener.js'
 import { Store } from './store.js'
 import { defaultStorePath } from './store-location.js'
 
@@ -19,8 +19,8 @@ export interface LocalStore extends Store {
 /** What a store is to be made of. Services that are given as objects stay open when the store is closed. */
 export interface StoreSources extends OpenStoreOptions {
   /**
-   * A composition file, whose services named `default` are taken as blobs and directories (spec 04 section 3). Then
-   * `blobs` and `directories` cannot be given.
+   * A composition file, whose services named `root` or `default` are taken (spec 04 section 3). Then `blobs` and
+   * `directories` cannot be given; `pathInfos` goes before what the file says of them.
    */
   readonly config?: string | undefined
   /** An address or a service. Default: the default embedded store. */
@@ -28,7 +28,7 @@ export interface StoreSources extends OpenStoreOptions {
   /** An address or a service. Default: the default embedded store. */
   readonly directories?: string | DirectoryService | undefined
   /**
-   * An address (`embedded:/path/to/folder` or `memory:`) or a service. Default: the embedded store that has both blobs
+   * An address or a service. Default: what the composition file says; else the embedded store that has both blobs
    * and directories; where they are elsewhere, the default embedded store, opened when it is first needed.
    */
   readonly pathInfos?: string | PathInfoService | undefined
@@ -67,9 +67,9 @@ export async function openStore(
 async function openFrom(sources: StoreSources): Promise<Store> {
   const opener = new ServiceOpener(sources)
   try {
-    const castore = await openSources(opener, sources)
-    const pathInfos = await openPathInfos(opener, sources, castore)
-    return new Store({ ...castore, pathInfos, close: () => opener.close() })
+    const opened = await openSources(opener, sources)
+    const pathInfos = await openPathInfos(opener, sources, opened)
+    return new Store({ ...opened, pathInfos, close: () => opener.close() })
   } catch (error) {
     await opener.close().catch(() => {})
     throw error
@@ -79,7 +79,7 @@ async function openFrom(sources: StoreSources): Promise<Store> {
 async function openSources(
   opener: ServiceOpener,
   { config, blobs, directories }: StoreSources,
-): Promise<OpenedCastore> {
+): Promise<ComposedStore> {
   if (config !== undefined) {
     if (blobs !== undefined || directories !== undefined) {
       const other = blobs === undefined ? 'directories' : 'blobs'
@@ -93,16 +93,18 @@ async function openSources(
       typeof directories === 'object'
         ? directories
         : await opener.directories(directories ?? defaultStorePath()),
+    pathInfos: undefined,
   }
 }
 
 async function openPathInfos(
   opener: ServiceOpener,
   { pathInfos }: StoreSources,
-  { blobs, directories }: OpenedCastore,
+  { blobs, directories, pathInfos: composed }: ComposedStore,
 ): Promise<PathInfoService> {
   if (typeof pathInfos === 'object') return pathInfos
   if (typeof pathInfos === 'string') return opener.pathInfos(pathInfos)
+  if (composed !== undefined) return composed
   const engine = engineOf(blobs)
   if (
     engine !== undefined &&

@@ -7,11 +7,7 @@ import { EmbeddedStore } from '@neve/embedded-store'
 import { embeddedPath, isEmbeddedAddress } from './embedded-address.js'
 import { StoreError } from './errors.js'
 import { EmbeddedPathInfoService } from './path-info/embedded.js'
-import { MemoryPathInfoService } from './path-info/memory.js'
 import type { PathInfoService } from './path-info-service.js'
-
-/** The instance of each kind that a composition file is opened at. */
-const ENTRYPOINT = 'default'
 
 /** How embedded stores are opened. */
 export interface OpenStoreOptions {
@@ -25,6 +21,12 @@ export interface OpenStoreOptions {
 export interface OpenedCastore {
   readonly blobs: BlobService
   readonly directories: DirectoryService
+}
+
+/** What a composition file has. */
+export interface ComposedStore extends OpenedCastore {
+  /** Undefined when the file says nothing of path infos. */
+  readonly pathInfos: PathInfoService | undefined
 }
 
 /** Opens services by their addresses, one engine a folder, and closes what it opened, the last first. */
@@ -74,38 +76,43 @@ export class ServiceOpener {
     return this.#closing(await directoryServiceFromAddress(address))
   }
 
-  /** The services named `default` of a composition file. */
-  async composition(path: string): Promise<OpenedCastore> {
-    const { BLOB_SERVICE, DIRECTORY_SERVICE, InstanceNotFoundError, readCompositionFile } = await import(
-      '@neve/castore-services/composition'
-    )
-    const composition = await readCompositionFile(path)
+  /**
+   * What a composition file makes of each kind: its instance `root`, else `default`.
+   *
+   * @throws StoreError `invalid-address` when there is neither of blobs or directories
+   */
+  async composition(path: string): Promise<ComposedStore> {
+    const [{ BLOB_SERVICE, DIRECTORY_SERVICE, readCompositionFile }, { PATH_INFO_SERVICE, storeRegistry }] =
+      await Promise.all([import('@neve/castore-services/composition'), import('./composition/index.js')])
+    const composition = await readCompositionFile(path, { registry: storeRegistry() })
     this.#opened.push(() => composition.close())
     const build = async <S>(kind: Kind<S>): Promise<S> => {
-      try {
-        return await composition.build(kind, ENTRYPOINT)
-      } catch (error) {
-        if (!(error instanceof InstanceNotFoundError) || error.path.length > 1) throw error
-        const message = `${path}: expected a table [${kind.table}.${ENTRYPOINT}], which says where to begin`
-        throw new StoreError('invalid-address', message, undefined, { cause: error })
-      }
+      const name = composition.entrypoint(kind)
+      if (name !== undefined) return await composition.build(kind, name)
+      const message = `${path}: expected a table [${kind.table}.default], which says where to begin`
+      throw new StoreError('invalid-address', message)
     }
-    return { blobs: await build(BLOB_SERVICE), directories: await build(DIRECTORY_SERVICE) }
+    return {
+      blobs: await build(BLOB_SERVICE),
+      directories: await build(DIRECTORY_SERVICE),
+      pathInfos:
+        composition.entrypoint(PATH_INFO_SERVICE) === undefined ? undefined : await build(PATH_INFO_SERVICE),
+    }
   }
 
-  /** @throws StoreError `invalid-address` */
+  /** As {@link blobs}. */
   async pathInfos(address: string): Promise<PathInfoService> {
-    if (isMemoryAddress(address)) return new MemoryPathInfoService()
-    if (isEmbeddedAddress(address))
+    if (isEmbeddedAddress(address)) {
       return new EmbeddedPathInfoService(await this.engine(embeddedPath(address)))
-    const scheme = address.slice(0, address.indexOf(':'))
-    throw new StoreError(
-      'invalid-address',
-      `path infos can be kept in embedded:/path/to/folder or memory:, got an address with scheme ${scheme}`,
-    )
+    }
+    const [{ serviceFromAddress }, { PATH_INFO_SERVICE, storeRegistry }] = await Promise.all([
+      import('@neve/castore-services/composition'),
+      import('./composition/index.js'),
+    ])
+    return this.#closing(await serviceFromAddress(PATH_INFO_SERVICE, address, { registry: storeRegistry() }))
   }
 
-  #closing<T extends BlobService | DirectoryService>(service: T): T {
+  #closing<T extends BlobService | DirectoryService | PathInfoService>(service: T): T {
     this.#opened.push(() => service.close?.())
     return service
   }
@@ -122,8 +129,4 @@ export class ServiceOpener {
     }
     if (failure !== undefined) throw failure.error
   }
-}
-
-function isMemoryAddress(address: string): boolean {
-  return /^memory:(\/\/)?$/.test(address)
 }

@@ -144,8 +144,13 @@ export class Store implements AsyncDisposable {
     yield* listNar(this, await this.#node(target), options)
   }
 
-  /** Size and SHA-256 of a node's NAR, from the record of an earlier calculation if there is one. */
+  /**
+   * Size and SHA-256 of a node's NAR: from the record of an earlier calculation if there is one, or from where the
+   * contents are, if somebody calculates there.
+   */
   measureNar(node: Node, options: { readonly signal?: AbortSignal } = {}): Promise<NarMeasure> {
+    const there = engineOf(this.blobs) === undefined ? this.pathInfos.narCalculation : undefined
+    if (there !== undefined) return there.calculateNar(node, options)
     return measureNar(this, node, { ...options, threads: this.#contentThreads() })
   }
 

@@ -206,7 +206,6 @@ describe('addresses that are refused', () => {
     [{ blobs: 'redb:///x' }, 'write embedded:/path/to/folder'],
     [{ directories: 'sled://' }, 'write embedded:/path/to/folder'],
     [{ blobs: '' }, 'expected embedded:'],
-    [{ pathInfos: 'grpc+http://[::1]:8000' }, 'with scheme grpc+http'],
     [{ config: 'stores.toml', blobs: 'memory:' }, 'config and blobs cannot be given together'],
     [{ config: 'stores.toml', directories: 'memory:' }, 'config and directories cannot be given together'],
   ] as const)('%j', async (sources, message) => {

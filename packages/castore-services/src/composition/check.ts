@@ -7,7 +7,7 @@ import { checkInstanceName } from './reference.js'
 import type { Registry } from './registry.js'
 import { inFile, kindOfTable, parseToml } from './toml.js'
 import { TomlLines } from './toml-lines.js'
-import type { Problem } from './validation.js'
+import { ENTRYPOINTS, type Problem } from './validation.js'
 
 /** Options of {@link checkComposition}. */
 export interface CheckCompositionOptions {
@@ -124,7 +124,7 @@ function plansOf(composition: Composition, kinds: readonly Kind<unknown>[]): rea
     return composition.plan(found, name)
   })
   const used = new Set(plans.flatMap(({ parts }) => parts.map(({ kind, name }) => `${kind}:${name}`)))
-  const order = (name: string): number => (name === 'root' || name === 'default' ? 0 : 1)
+  const order = (name: string): number => (ENTRYPOINTS.includes(name) ? 0 : 1)
   const roots = plans.filter(({ kind, name }) => order(name) === 0 || !used.has(`${kind}:${name}`))
   return roots.sort((a, b) => order(a.name) - order(b.name))
 }

@@ -17,7 +17,7 @@ import { planOf, type ServicePlan } from './plan.js'
 import { checkInstanceName, isInstanceName, parseReference } from './reference.js'
 import { resolveSecret } from './secret.js'
 import type { BuildContext, Builder } from './service-type.js'
-import { findProblems, type Problem, type ValidateOptions } from './validation.js'
+import { ENTRYPOINTS, findProblems, type Problem, type ValidateOptions } from './validation.js'
 
 /**
  * Named instances of services, built when they are first asked for, once each, and closed together (spec 04 section 4).
@@ -110,6 +110,16 @@ export class Composition implements AsyncDisposable {
    */
   plan(kind: Kind<unknown>, name: string): ServicePlan {
     return planOf(this.#all(), kind, name)
+  }
+
+  /**
+   * Where to begin with a kind where nobody says: `root`, as newer Snix has it, else `default`.
+   *
+   * @returns undefined when there is neither
+   */
+  entrypoint(kind: Kind<unknown>): string | undefined {
+    const named = this.#instances.get(kind.name)
+    return ENTRYPOINTS.find((name) => named?.has(name))
   }
 
   /** The instances that have names, by kind and in the order in which they came. */

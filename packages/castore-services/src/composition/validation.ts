@@ -18,6 +18,9 @@ export interface Problem {
   readonly message: string
 }
 
+/** The names that an instance is looked for under where nobody says one. */
+export const ENTRYPOINTS: readonly string[] = ['root', 'default']
+
 export interface ValidateOptions {
   /** The instances that are asked for from outside. Default: those called `default` or `root`. */
   readonly entrypoints?: readonly { readonly kind: Kind<unknown>; readonly name: string }[] | undefined
@@ -40,7 +43,7 @@ export function findProblems(instances: readonly Instance[], options: ValidateOp
       label: `${kind.name}:${name}`,
     })) ??
     instances
-      .filter(({ name }) => name === 'default' || name === 'root')
+      .filter(({ name }) => ENTRYPOINTS.includes(name))
       .map(({ kind, name, label }) => ({ kind: kind.name, name, label }))
   const missing = entrypoints.filter(({ label }) => !graph.has(label))
   return [

@@ -43,8 +43,9 @@ export function configCommand(context: Context): Command {
 
 async function check(context: Context, file: string | undefined, options: ConfigOptions): Promise<void> {
   if (file === undefined || file === '') throw new UsageError('config check needs the name of a file')
-  const { checkComposition, readCompositionText } = await import('@neve/castore-services/composition')
-  const { findings, plans } = checkComposition(await readCompositionText(file), { file })
+  const [{ checkComposition, readCompositionText }, { storeRegistry }] = await loadComposition()
+  const text = await readCompositionText(file)
+  const { findings, plans } = checkComposition(text, { file, registry: storeRegistry() })
   const { stdout, stderr } = context.io
   const ok = findings.every(({ severity }) => severity === 'warning')
   if (!ok) context.exitCode = 1
@@ -60,8 +61,15 @@ async function check(context: Context, file: string | undefined, options: Config
 
 async function schema(context: Context, file: string | undefined): Promise<void> {
   if (file !== undefined) throw new UsageError('config schema takes no file')
-  const { compositionJsonSchema, defaultRegistry } = await import('@neve/castore-services/composition')
-  await context.io.stdout.write(`${JSON.stringify(compositionJsonSchema(defaultRegistry()), null, 2)}\n`)
+  const [{ compositionJsonSchema }, { storeRegistry }] = await loadComposition()
+  await context.io.stdout.write(`${JSON.stringify(compositionJsonSchema(storeRegistry()), null, 2)}\n`)
+}
+
+function loadComposition() {
+  return Promise.all([
+    import('@neve/castore-services/composition'),
+    import('@neve/store-pathinfo/composition'),
+  ])
 }
 
 function json(file: string, ok: boolean, { findings, plans }: CompositionCheck): string {

@@ -2,46 +2,48 @@ import { z } from 'zod'
 import type { BlobService } from '../../blob-service.js'
 import type { DirectoryService } from '../../directory-service.js'
 import { parseGrpcUrl } from '../../grpc/address.js'
+import type { GrpcChannel } from '../../grpc/channel.js'
 import { duration } from '../duration.js'
 import { addressText } from '../secret.js'
-import type { BuildContext, ServiceType } from '../service-type.js'
+import type { ServiceType } from '../service-type.js'
 
 const schema = z.strictObject({
   url: addressText(parseGrpcUrl),
   timeout: duration().optional(),
   connect_timeout: duration().optional(),
 })
-type Config = z.infer<typeof schema>
+/** Configuration of {@link grpcType}. */
+export type GrpcConfig = z.infer<typeof schema>
 
-const grpc = {
-  tag: 'grpc',
-  suffixes: ['unix', 'http', 'https'],
-  schema,
-  fromUrl: (_url: URL, text: string) => ({ url: text }),
-} as const
-
-/** Blobs of another process: `grpc+unix:/run/neve.sock`, `grpc+https://example.org`. */
-export const grpcBlobs: ServiceType<BlobService, Config> = {
-  ...grpc,
-  async build(config, context) {
-    const { GrpcBlobService } = await import('../../grpc/index.js')
-    return new GrpcBlobService(await openChannel(config, context))
-  },
+/**
+ * A type of services of another process: `grpc+unix:/run/neve.sock`, `grpc+https://example.org`.
+ *
+ * @param make the client of a channel, which is closed with it
+ */
+export function grpcType<S>(make: (channel: GrpcChannel) => Promise<S>): ServiceType<S, GrpcConfig> {
+  return {
+    tag: 'grpc',
+    suffixes: ['unix', 'http', 'https'],
+    schema,
+    fromUrl: (_url, text) => ({ url: text }),
+    async build({ url, timeout, connect_timeout: connectTimeout }, context) {
+      const { openGrpcChannel } = await import('../../grpc/index.js')
+      const { signal } = context
+      const channel = await openGrpcChannel(await context.secret(url), { timeout, connectTimeout, signal })
+      context.onClose(() => channel.close())
+      return make(channel)
+    },
+  }
 }
 
-/** Directories of another process: `grpc+unix:/run/neve.sock`, `grpc+https://example.org`. */
-export const grpcDirectories: ServiceType<DirectoryService, Config> = {
-  ...grpc,
-  async build(config, context) {
-    const { GrpcDirectoryService } = await import('../../grpc/index.js')
-    return new GrpcDirectoryService(await openChannel(config, context))
-  },
-}
+/** Blobs of another process. */
+export const grpcBlobs: ServiceType<BlobService, GrpcConfig> = grpcType(async (channel) => {
+  const { GrpcBlobService } = await import('../../grpc/index.js')
+  return new GrpcBlobService(channel)
+})
 
-async function openChannel({ url, timeout, connect_timeout: connectTimeout }: Config, context: BuildContext) {
-  const { openGrpcChannel } = await import('../../grpc/index.js')
-  const { signal } = context
-  const channel = await openGrpcChannel(await context.secret(url), { timeout, connectTimeout, signal })
-  context.onClose(() => channel.close())
-  return channel
-}
+/** Directories of another process. */
+export const grpcDirectories: ServiceType<DirectoryService, GrpcConfig> = grpcType(async (channel) => {
+  const { GrpcDirectoryService } = await import('../../grpc/index.js')
+  return new GrpcDirectoryService(channel)
+})

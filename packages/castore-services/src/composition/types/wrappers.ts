@@ -7,11 +7,12 @@ import { reference } from '../reference.js'
 import type { ServiceType } from '../service-type.js'
 
 const schema = z.strictObject({ store: reference() })
-type Config = z.infer<typeof schema>
+/** Configuration of {@link wrapperType}. */
+export type WrapperConfig = z.infer<typeof schema>
 
 /** Blobs that can only be read: `readonly:?store=…`. */
-export const readonlyBlobs: ServiceType<BlobService, Config> = {
-  ...wrapper(BLOB_SERVICE, 'readonly'),
+export const readonlyBlobs: ServiceType<BlobService, WrapperConfig> = {
+  ...wrapperType(BLOB_SERVICE, 'readonly'),
   async build({ store }, context) {
     const { ReadonlyBlobService } = await import('../../blob/readonly.js')
     return new ReadonlyBlobService(await context.resolve(BLOB_SERVICE, store, 'store'))
@@ -19,8 +20,8 @@ export const readonlyBlobs: ServiceType<BlobService, Config> = {
 }
 
 /** Directories that can only be read: `readonly:?store=…`. */
-export const readonlyDirectories: ServiceType<DirectoryService, Config> = {
-  ...wrapper(DIRECTORY_SERVICE, 'readonly'),
+export const readonlyDirectories: ServiceType<DirectoryService, WrapperConfig> = {
+  ...wrapperType(DIRECTORY_SERVICE, 'readonly'),
   async build({ store }, context) {
     const { ReadonlyDirectoryService } = await import('../../directory/readonly.js')
     return new ReadonlyDirectoryService(await context.resolve(DIRECTORY_SERVICE, store, 'store'))
@@ -28,8 +29,8 @@ export const readonlyDirectories: ServiceType<DirectoryService, Config> = {
 }
 
 /** Blobs of a service that does not verify what it gives: `verify:?store=…`. */
-export const verifyBlobs: ServiceType<BlobService, Config> = {
-  ...wrapper(BLOB_SERVICE, 'verify'),
+export const verifyBlobs: ServiceType<BlobService, WrapperConfig> = {
+  ...wrapperType(BLOB_SERVICE, 'verify'),
   async build({ store }, context) {
     const { VerifyBlobService } = await import('../../blob/verify.js')
     return new VerifyBlobService(await context.resolve(BLOB_SERVICE, store, 'store'))
@@ -37,15 +38,16 @@ export const verifyBlobs: ServiceType<BlobService, Config> = {
 }
 
 /** Directories of a service that does not verify what it gives: `verify:?store=…`. */
-export const verifyDirectories: ServiceType<DirectoryService, Config> = {
-  ...wrapper(DIRECTORY_SERVICE, 'verify'),
+export const verifyDirectories: ServiceType<DirectoryService, WrapperConfig> = {
+  ...wrapperType(DIRECTORY_SERVICE, 'verify'),
   async build({ store }, context) {
     const { VerifyDirectoryService } = await import('../../directory/verify.js')
     return new VerifyDirectoryService(await context.resolve(DIRECTORY_SERVICE, store, 'store'))
   },
 }
 
-function wrapper<S>(kind: Kind<S>, tag: string): Omit<ServiceType<S, Config>, 'build'> {
+/** What the types of services around another one of their kind have in common: `readonly:?store=…`. */
+export function wrapperType<S>(kind: Kind<S>, tag: string): Omit<ServiceType<S, WrapperConfig>, 'build'> {
   return {
     tag,
     schema,

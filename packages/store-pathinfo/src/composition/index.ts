@@ -1,0 +1,37 @@
+import { defaultRegistry, legacyDatabase, type Registry } from '@neve/castore-services/composition'
+import {
+  cachePathInfos,
+  embeddedPathInfos,
+  grpcPathInfos,
+  lruPathInfos,
+  memoryPathInfos,
+  PATH_INFO_SERVICE,
+  readonlyPathInfos,
+  signingPathInfos,
+} from './path-info-types.js'
+
+export { PATH_INFO_SERVICE } from './path-info-types.js'
+
+/**
+ * Registers the types of path info services of this package (spec 07 section 13.2).
+ *
+ * @throws CompositionError `duplicate` when one of them is there already
+ */
+export function addPathInfoServices(registry: Registry): void {
+  registry.register(PATH_INFO_SERVICE, memoryPathInfos)
+  registry.register(PATH_INFO_SERVICE, embeddedPathInfos)
+  registry.register(PATH_INFO_SERVICE, grpcPathInfos)
+  registry.register(PATH_INFO_SERVICE, cachePathInfos)
+  registry.register(PATH_INFO_SERVICE, lruPathInfos)
+  registry.register(PATH_INFO_SERVICE, signingPathInfos)
+  registry.register(PATH_INFO_SERVICE, readonlyPathInfos)
+  registry.register(PATH_INFO_SERVICE, legacyDatabase('sled'))
+  registry.register(PATH_INFO_SERVICE, legacyDatabase('redb'))
+}
+
+/** A new registry with everything that a whole store can be made of: blobs, directories and path infos. */
+export function storeRegistry(): Registry {
+  const registry = defaultRegistry()
+  addPathInfoServices(registry)
+  return registry
+}
