@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { blake3, encodeNode, type Node } from '@neve/castore-model'
 import { engineOf } from '@neve/castore-services/blob/embedded'
-import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
+import { type EmbeddedStore, EmbeddedStoreError, type WriteSession } from '@neve/embedded-store'
 import { type NarServices, type RenderNarOptions, renderNar } from './render-nar.js'
 
 /** What identifies a NAR. */
@@ -37,9 +37,14 @@ export async function measureNar(
   const known = recordedMeasure(engine, node)
   if (known !== undefined) return known
   const measure = await calculateNar(services, node, options)
-  const session = engine.write()
-  recordMeasure(session, node, measure)
-  await session.commit()
+  try {
+    const session = engine.write()
+    recordMeasure(session, node, measure)
+    await session.commit()
+  } catch (error) {
+    // Of a store that can only be read the answer is right all the same.
+    if (!(error instanceof EmbeddedStoreError && error.code === 'no-permission')) throw error
+  }
   return measure
 }
 
