@@ -160,7 +160,7 @@ describe('addresses of one kind', () => {
     expect(await outcome('blob', `${address}1024`)).toBe('ok')
     expect(await outcome('blob', `${address}12`)).toContain('avg_chunk_size: ')
     expect(await outcome('blob', `${address}many`)).toContain('avg_chunk_size: expected a whole number')
-    expect(await outcome('directory', `${address}1024`)).toContain('directories are not cut into chunks')
+    expect(await outcome('directory', `${address}1024`)).toContain('only blobs are cut into chunks')
   })
 
   it.each<[string, string]>([

@@ -103,7 +103,7 @@ async function openPathInfos(
   { blobs, directories, pathInfos: composed }: ComposedStore,
 ): Promise<PathInfoService> {
   if (typeof pathInfos === 'object') return pathInfos
-  if (typeof pathInfos === 'string') return opener.pathInfos(pathInfos)
+  if (typeof pathInfos === 'string') return opener.pathInfos(pathInfos, { blobs, directories })
   if (composed !== undefined) return composed
   const engine = engineOf(blobs)
   if (
@@ -113,5 +113,5 @@ async function openPathInfos(
   ) {
     return new EmbeddedPathInfoService(engine)
   }
-  return new LazyPathInfoService(() => opener.pathInfos(defaultStorePath()))
+  return new LazyPathInfoService(() => opener.pathInfos(defaultStorePath(), { blobs, directories }))
 }

@@ -100,19 +100,35 @@ export class ServiceOpener {
     }
   }
 
-  /** As {@link blobs}. */
-  async pathInfos(address: string): Promise<PathInfoService> {
+  /**
+   * As {@link blobs}.
+   *
+   * @param contents what `&root` is in the address: where a binary cache puts what it is asked for
+   */
+  async pathInfos(address: string, contents: OpenedCastore): Promise<PathInfoService> {
     if (isEmbeddedAddress(address)) {
       return new EmbeddedPathInfoService(await this.engine(embeddedPath(address)))
     }
-    const [{ serviceFromAddress }, { PATH_INFO_SERVICE, storeRegistry }] = await Promise.all([
-      import('@neve/castore-services/composition'),
-      import('./composition/index.js'),
-    ])
-    return this.#closing(await serviceFromAddress(PATH_INFO_SERVICE, address, { registry: storeRegistry() }))
+    const [{ BLOB_SERVICE, Composition, DIRECTORY_SERVICE, Kind }, { PATH_INFO_SERVICE, storeRegistry }] =
+      await Promise.all([import('@neve/castore-services/composition'), import('./composition/index.js')])
+    const registry = storeRegistry()
+    // What is no address would be taken for the name of an instance.
+    registry.fromUrl(PATH_INFO_SERVICE, address)
+    const composition = new Composition({ registry })
+    // Whoever opened the contents closes them.
+    const close = (): void => {}
+    const { blobs, directories } = contents
+    composition.extend(new Kind<BlobService>({ ...BLOB_SERVICE, close }), {
+      root: { build: async () => blobs },
+    })
+    composition.extend(new Kind<DirectoryService>({ ...DIRECTORY_SERVICE, close }), {
+      root: { build: async () => directories },
+    })
+    this.#opened.push(() => composition.close())
+    return composition.open(PATH_INFO_SERVICE, address)
   }
 
-  #closing<T extends BlobService | DirectoryService | PathInfoService>(service: T): T {
+  #closing<T extends BlobService | DirectoryService>(service: T): T {
     this.#opened.push(() => service.close?.())
     return service
   }

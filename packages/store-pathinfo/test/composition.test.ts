@@ -5,6 +5,7 @@ import { EmbeddedStore } from '@neve/embedded-store'
 import { SecretKey } from '@neve/nix-compat'
 import { EmbeddedPathInfoService, openStore, StoreError } from '@neve/store-pathinfo'
 import { PATH_INFO_SERVICE, storeRegistry } from '@neve/store-pathinfo/composition'
+import { NixHttpPathInfoService } from '@neve/store-pathinfo/nix-http'
 import { describe, expect, it } from 'vitest'
 import { randomPathInfo } from '../src/contract/path-info-fixtures.js'
 import { temporaryFolder } from './support.js'
@@ -78,6 +79,8 @@ describe('path infos in a composition', () => {
       'lru:?capacity=5',
       'cache:?near=lru%3A%3Fcapacity%3D5&far=memory:&negative_ttl=2',
       'readonly:?store=memory:',
+      'objectstore+memory:///',
+      `objectstore+file://${folder}/objects`,
     ]) {
       const service = await serviceFromAddress(PATH_INFO_SERVICE, address, { registry })
       await service.close?.()
@@ -90,6 +93,11 @@ describe('path infos in a composition', () => {
     ['http://foo.example/test', 'Unknown type'],
     ['grpc+unix://host.example/path', 'host'],
     ['grpc+http://localhost/some-path', 'path'],
+    ['objectstore+memory:///?avg_chunk_size=4096', 'only blobs are cut'],
+    ['bigtable://instance', 'project_id'],
+    ['nix+grpc://example.com', "unknown scheme 'nix+grpc:'"],
+    ['nix+http:///', 'expected a host'],
+    ['nix+https://cache.example.org?trustedpublickeys=x', 'unknown option trustedpublickeys'],
     ['lru:', "'capacity' is missing"],
     ['lru:?capacity=0', 'capacity'],
     ['lru:?capacity=-1', 'capacity'],
@@ -100,6 +108,31 @@ describe('path infos in a composition', () => {
     const made = serviceFromAddress(PATH_INFO_SERVICE, address, { registry: storeRegistry() })
     await expect(made).rejects.toBeInstanceOf(ConfigError)
     await expect(made).rejects.toMatchObject({ message: expect.stringContaining(word) })
+  })
+
+  it('07#46 of a binary cache store contents in the services named root', async () => {
+    await using composition = compositionOf(
+      {
+        blobservices: { root: { type: 'memory' }, other: { type: 'memory' } },
+        directoryservices: { root: { type: 'memory' } },
+        pathinfoservices: {
+          root: { type: 'nix', base_url: 'http://127.0.0.1:1/', blob_service: '&other' },
+          lost: { type: 'nix', base_url: 'http://127.0.0.1:1/', blob_service: '&nowhere' },
+        },
+      },
+      { registry: storeRegistry() },
+    )
+    expect(composition.validate().map(({ message }) => message)).toEqual([
+      'store not found: nowhere (path-info:lost → blob_service → blob:nowhere)',
+      'path-info:lost is not used by blob:root, directory:root, path-info:root',
+    ])
+    const { parts } = composition.plan(PATH_INFO_SERVICE, 'root')
+    expect(parts.map(({ key, name }) => [key, name])).toEqual([
+      ['blob_service', 'other'],
+      ['directory_service', 'root'],
+    ])
+    expect(await composition.build(PATH_INFO_SERVICE, 'root')).toBeInstanceOf(NixHttpPathInfoService)
+    expect(() => compose({ root: { type: 'nix', base_url: 'ftp://x' } })).toThrow(/base_url: expected http/)
   })
 
   it('say what to write instead of a database of the reference', async () => {

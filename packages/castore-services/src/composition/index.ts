@@ -48,9 +48,11 @@ export {
   readCompositionFile,
   readCompositionText,
 } from './toml.js'
+export { type BigtableTypeConfig, bigtableType } from './types/bigtable.js'
 export { type EmbeddedConfig, embeddedType } from './types/embedded.js'
 export { type GrpcConfig, grpcType } from './types/grpc.js'
 export { legacyDatabase } from './types/legacy.js'
 export { memoryType } from './types/memory.js'
+export { type ObjectStoreConfig, objectStoreType } from './types/object-store.js'
 export { type WrapperConfig, wrapperType } from './types/wrappers.js'
 export type { Problem, ValidateOptions } from './validation.js'

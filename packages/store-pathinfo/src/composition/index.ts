@@ -1,10 +1,13 @@
 import { defaultRegistry, legacyDatabase, type Registry } from '@neve/castore-services/composition'
 import {
+  bigtablePathInfos,
   cachePathInfos,
   embeddedPathInfos,
   grpcPathInfos,
   lruPathInfos,
   memoryPathInfos,
+  nixPathInfos,
+  objectStorePathInfos,
   PATH_INFO_SERVICE,
   readonlyPathInfos,
   signingPathInfos,
@@ -21,6 +24,9 @@ export function addPathInfoServices(registry: Registry): void {
   registry.register(PATH_INFO_SERVICE, memoryPathInfos)
   registry.register(PATH_INFO_SERVICE, embeddedPathInfos)
   registry.register(PATH_INFO_SERVICE, grpcPathInfos)
+  registry.register(PATH_INFO_SERVICE, objectStorePathInfos)
+  registry.register(PATH_INFO_SERVICE, bigtablePathInfos)
+  registry.register(PATH_INFO_SERVICE, nixPathInfos)
   registry.register(PATH_INFO_SERVICE, cachePathInfos)
   registry.register(PATH_INFO_SERVICE, lruPathInfos)
   registry.register(PATH_INFO_SERVICE, signingPathInfos)

@@ -1,9 +1,14 @@
 import {
+  BLOB_SERVICE,
+  bigtableType,
+  ConfigError,
+  DIRECTORY_SERVICE,
   duration,
   embeddedType,
   grpcType,
   Kind,
   memoryType,
+  objectStoreType,
   queryConfig,
   reference,
   refuseParts,
@@ -11,6 +16,7 @@ import {
   wrapperType,
 } from '@neve/castore-services/composition'
 import { z } from 'zod'
+import { type NixHttpAddress, parseNixHttpAddress } from '../nix-http/address.js'
 import type { PathInfoService } from '../path-info-service.js'
 
 /** Path info services: table `pathinfoservices`. */
@@ -36,6 +42,67 @@ export const grpcPathInfos = grpcType<PathInfoService>(async (channel) => {
   const { GrpcPathInfoService } = await import('../grpc/index.js')
   return new GrpcPathInfoService(channel)
 })
+
+/** Path infos in an object store, under `neve/pathinfo/`: `objectstore+s3://bucket/prefix`. */
+export const objectStorePathInfos = objectStoreType<PathInfoService>(async (store) => {
+  const { ObjectStorePathInfoService } = await import('../object-store.js')
+  return new ObjectStorePathInfoService(store)
+})
+
+/** Path infos in a table of Google Cloud Bigtable: `bigtable://instance?project_id=…`. */
+export const bigtablePathInfos = bigtableType<PathInfoService>(async (config) => {
+  const { openBigtablePathInfoService } = await import('../bigtable.js')
+  return openBigtablePathInfoService(config)
+})
+
+const nixSchema = z.strictObject({
+  base_url: z.string().regex(/^https?:\/\/[^/?#]/, { error: 'expected http:// or https:// and a host' }),
+  blob_service: reference().default('&root'),
+  directory_service: reference().default('&root'),
+  trusted_public_keys: z.array(z.string()).default([]),
+  force_download_nar: z.boolean().default(false),
+})
+
+/**
+ * A Nix binary cache, whose contents are stored in other services when they are asked for (spec 07 section 13.4):
+ * `nix+https://cache.nixos.org?trusted_public_keys[0]=…`.
+ */
+export const nixPathInfos: ServiceType<PathInfoService, z.infer<typeof nixSchema>> = {
+  tag: 'nix',
+  suffixes: ['http', 'https'],
+  schema: nixSchema,
+  fromUrl(_url, text) {
+    const { url, trustedPublicKeys, forceDownloadNar } = readNixAddress(text)
+    return {
+      base_url: url.href,
+      trusted_public_keys: trustedPublicKeys.map(String),
+      force_download_nar: forceDownloadNar,
+    }
+  },
+  references: ({ blob_service, directory_service }) => [
+    { kind: BLOB_SERVICE, key: 'blob_service', value: blob_service },
+    { kind: DIRECTORY_SERVICE, key: 'directory_service', value: directory_service },
+  ],
+  async build(config, context) {
+    const { NixHttpPathInfoService } = await import('../nix-http/index.js')
+    const keys = config.trusted_public_keys.map((key, index) => `trusted_public_keys[${index}]=${key}`)
+    const options = [...keys, `force_download_nar=${config.force_download_nar}`].join('&')
+    return new NixHttpPathInfoService({
+      address: `nix+${config.base_url}?${options}`,
+      blobs: await context.resolve(BLOB_SERVICE, config.blob_service, 'blob_service'),
+      directories: await context.resolve(DIRECTORY_SERVICE, config.directory_service, 'directory_service'),
+      onTrouble: ({ error }) => context.report({ store: 'castore of the cache', error }),
+    })
+  },
+}
+
+function readNixAddress(text: string): NixHttpAddress {
+  try {
+    return parseNixHttpAddress(text)
+  } catch (cause) {
+    throw new ConfigError(cause instanceof Error ? cause.message : String(cause), {}, { cause })
+  }
+}
 
 const cacheSchema = z.strictObject({
   near: reference(),

@@ -17,13 +17,14 @@ const common = {
   object_store_url: addressText(parseStorageUrl),
   object_store_options: z.record(z.string(), secretText()).optional(),
 }
-const directorySchema = z.strictObject(common)
+const schema = z.strictObject(common)
 const blobSchema = z.strictObject({
   ...common,
   avg_chunk_size: z.number().int().min(512).max(2_097_152).optional(),
 })
 type BlobConfig = z.infer<typeof blobSchema>
-type DirectoryConfig = z.infer<typeof directorySchema>
+/** Configuration of {@link objectStoreType}. */
+export type ObjectStoreConfig = z.infer<typeof schema>
 
 /** Blobs in an object store: `objectstore+s3://bucket/prefix?region=…`. */
 export const objectStoreBlobs: ServiceType<BlobService, BlobConfig> = {
@@ -47,23 +48,36 @@ export const objectStoreBlobs: ServiceType<BlobService, BlobConfig> = {
   },
 }
 
-/** Directories in an object store: `objectstore+s3://bucket/prefix?region=…`. */
-export const objectStoreDirectories: ServiceType<DirectoryService, DirectoryConfig> = {
-  tag: 'objectstore',
-  suffixes: SCHEMES,
-  schema: directorySchema,
-  fromUrl(url, text) {
-    const config = readUrl(url, text)
-    if ('avg_chunk_size' in config.object_store_options) {
-      throw new ConfigError('directories are not cut into chunks', { key: 'avg_chunk_size' })
-    }
-    return config
-  },
-  async build(config, context) {
-    const { ObjectStoreDirectoryService } = await import('../../directory/object-store.js')
-    return new ObjectStoreDirectoryService({ store: await openStore(config, context) })
-  },
+/**
+ * A type of services that lie in an object store: `objectstore+s3://bucket/prefix?region=…`.
+ *
+ * @param make the service of a store, which stays open while the service is
+ */
+export function objectStoreType<S>(
+  make: (store: ObjectStore) => Promise<S>,
+): ServiceType<S, ObjectStoreConfig> {
+  return {
+    tag: 'objectstore',
+    suffixes: SCHEMES,
+    schema,
+    fromUrl(url, text) {
+      const config = readUrl(url, text)
+      if ('avg_chunk_size' in config.object_store_options) {
+        throw new ConfigError('only blobs are cut into chunks', { key: 'avg_chunk_size' })
+      }
+      return config
+    },
+    build: async (config, context) => make(await openStore(config, context)),
+  }
 }
+
+/** Directories in an object store. */
+export const objectStoreDirectories: ServiceType<DirectoryService, ObjectStoreConfig> = objectStoreType(
+  async (store) => {
+    const { ObjectStoreDirectoryService } = await import('../../directory/object-store.js')
+    return new ObjectStoreDirectoryService({ store })
+  },
+)
 
 function readUrl(url: URL, text: string) {
   if (!/^objectstore\+/i.test(text))
@@ -77,7 +91,7 @@ function readUrl(url: URL, text: string) {
 }
 
 async function openStore(
-  { object_store_url: url, object_store_options: options = {} }: DirectoryConfig,
+  { object_store_url: url, object_store_options: options = {} }: ObjectStoreConfig,
   context: BuildContext,
 ): Promise<ObjectStore> {
   const place = await context.secret(url)
