@@ -66,6 +66,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/config.js')).configCommand,
   },
   {
+    name: 'key',
+    summary: 'make a key that signs path infos, or tell the public half of one',
+    load: async () => (await import('./commands/key.js')).keyCommand,
+  },
+  {
     name: 'completion',
     summary: 'print a completion script for a shell',
     load: async () => (await import('./commands/completion.js')).completionCommand,

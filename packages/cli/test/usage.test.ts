@@ -15,6 +15,7 @@ const COMMANDS = [
   'daemon',
   'castore-daemon',
   'config',
+  'key',
   'completion',
 ]
 const DIGEST = 'f'.repeat(64)
@@ -78,6 +79,11 @@ describe('mistakes in the command line give one line and status 2', () => {
     [['config', 'check'], 'config check needs the name of a file'],
     [['config', 'schema', 'x'], 'config schema takes no file'],
     [['--store', 'x', 'config', 'check', 'y'], 'config takes no --store'],
+    [['key', 'generate'], "missing required argument 'name'"],
+    [['key', 'generate', 'a b'], 'name'],
+    [['key', 'generate', ''], 'name'],
+    [['key', 'generate', 'a', '-o', ''], '-o needs the name of a file'],
+    [['key', 'public', 'x', '-o', 'y'], 'it takes no -o'],
     [['completion', 'tcsh'], 'expected one of bash, zsh, fish'],
     [['import', '--directory-sizes', 'thrice', 'x'], 'expected one of once, twice'],
     [['import', '--name', 'n', 'a', 'b'], '--name needs exactly one path, got 2'],
