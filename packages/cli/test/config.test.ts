@@ -72,6 +72,16 @@ describe('config check', () => {
     })
   })
 
+  test.each([
+    ['/dev/zero', 'expected at most 4194304 bytes'],
+    ['/', 'illegal operation on a directory'],
+  ])('a file that is none: %s', async (file, message) => {
+    const { code, stderr } = await neve(['config', 'check', file])
+    expect(code).toBe(2)
+    expect(stderr).toContain(`neve: ${file}: cannot read the file: `)
+    expect(stderr).toContain(message)
+  })
+
   test('a file that is not there', async () => {
     const { code, stderr } = await neve(['config', 'check', '/nowhere/stores.toml'])
     expect(code).toBe(2)

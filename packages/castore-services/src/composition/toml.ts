@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { createReadStream } from 'node:fs'
 import { parse, TomlError } from 'smol-toml'
 import { Composition } from './composition.js'
 import type { CompositionInit } from './composition-init.js'
@@ -85,10 +85,21 @@ export async function readCompositionFile(
   return parseComposition(await readCompositionText(path, options.file), { file: path, ...options })
 }
 
-/** @throws ConfigError when the file cannot be read */
+/** No composition file is longer, in bytes. */
+const MAX_FILE = 4 * 1024 * 1024
+
+/** @throws ConfigError when the file cannot be read, has more than 4 MiB or is not UTF-8 */
 export async function readCompositionText(path: string, file: string = path): Promise<string> {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path))
+    // Not by its size: a device says it has none, and never ends.
+    const pieces: Buffer[] = []
+    let length = 0
+    for await (const piece of createReadStream(path) as AsyncIterable<Buffer>) {
+      length += piece.length
+      if (length > MAX_FILE) throw new Error(`expected at most ${MAX_FILE} bytes`)
+      pieces.push(piece)
+    }
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(pieces))
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)
     throw new ConfigError(`cannot read the file: ${reason}`, { file }, { cause })
