@@ -146,6 +146,26 @@ store = "gone"
     ])
   })
 
+  it('tells what is shared on every level once, and no more than 64 levels', () => {
+    const table = (index: number, next: string): string =>
+      `[blobservices.${index === 0 ? 'root' : `s${index}`}]\ntype = "cache"\nnear = "${next}"\nfar = "${next}"\n`
+    const levels = 3000
+    const text = Array.from({ length: levels }, (_, index) =>
+      table(index, index === levels - 1 ? 'memory:' : `s${index + 1}`),
+    ).join('')
+    const { findings, plans } = checkComposition(text)
+    expect(findings).toEqual([])
+    expect(plans).toHaveLength(1)
+    let depth = 0
+    for (let plan = plans[0]!; ; depth++) {
+      expect(plan.parts[1]!.plan).toBe(depth === 63 ? 'deeper' : 'above')
+      const [first] = plan.parts
+      if (typeof first!.plan === 'string') break
+      plan = first!.plan
+    }
+    expect(depth).toBe(63)
+  })
+
   it('finds nothing in what is right, and tells the line of what is no TOML', () => {
     expect(checkComposition('[blobservices.default]\ntype = "memory"\n')).toEqual({
       findings: [],

@@ -32,7 +32,7 @@ describe('config check', () => {
         'blob default: cache',
         '├─ near = disk: embedded',
         '└─ far = verify: verify:?…',
-        '   └─ store = disk: embedded',
+        '   └─ store = disk: as above',
         'directory default: memory',
         '',
       ].join('\n'),

@@ -126,7 +126,7 @@ describe('path infos in a composition', () => {
       'store not found: nowhere (path-info:lost → blob_service → blob:nowhere)',
       'path-info:lost is not used by blob:root, directory:root, path-info:root',
     ])
-    const { parts } = composition.plan(PATH_INFO_SERVICE, 'root')
+    const { parts } = composition.plans().find(({ kind, name }) => kind === 'path-info' && name === 'root')!
     expect(parts.map(({ key, name }) => [key, name])).toEqual([
       ['blob_service', 'other'],
       ['directory_service', 'root'],

@@ -1,13 +1,12 @@
 import { Composition } from './composition.js'
 import { defaultRegistry } from './default-services.js'
 import { ConfigError } from './errors.js'
-import type { Kind } from './kind.js'
 import type { ServicePlan } from './plan.js'
 import { checkInstanceName } from './reference.js'
 import type { Registry } from './registry.js'
 import { inFile, kindOfTable, parseToml } from './toml.js'
 import { TomlLines } from './toml-lines.js'
-import { ENTRYPOINTS, type Problem } from './validation.js'
+import type { Problem } from './validation.js'
 
 /** Options of {@link checkComposition}. */
 export interface CheckCompositionOptions {
@@ -62,7 +61,7 @@ export function checkComposition(text: string, options: CheckCompositionOptions 
   ]
   return {
     findings: findings.sort((a, b) => (a.line ?? 0) - (b.line ?? 0)),
-    plans: plansOf(composition, registry.kinds()),
+    plans: composition.plans(),
   }
 }
 
@@ -116,15 +115,4 @@ function located({ kind, instance, path, message }: Problem, registry: Registry)
 
 function findingOf({ message, location }: ConfigError, severity: Finding['severity'] = 'error'): Finding {
   return { severity, message, line: location.line }
-}
-
-function plansOf(composition: Composition, kinds: readonly Kind<unknown>[]): readonly ServicePlan[] {
-  const plans = composition.instances().map(({ kind, name }) => {
-    const found = kinds.find((candidate) => candidate.name === kind)!
-    return composition.plan(found, name)
-  })
-  const used = new Set(plans.flatMap(({ parts }) => parts.map(({ kind, name }) => `${kind}:${name}`)))
-  const order = (name: string): number => (ENTRYPOINTS.includes(name) ? 0 : 1)
-  const roots = plans.filter(({ kind, name }) => order(name) === 0 || !used.has(`${kind}:${name}`))
-  return roots.sort((a, b) => order(a.name) - order(b.name))
 }

@@ -13,7 +13,7 @@ import {
 } from './errors.js'
 import { closeInOrder, describeSteps, Instance, type Step, waitPath } from './instance.js'
 import type { Kind } from './kind.js'
-import { planOf, type ServicePlan } from './plan.js'
+import { plansOf, type ServicePlan } from './plan.js'
 import { checkInstanceName, isInstanceName, parseReference } from './reference.js'
 import { resolveSecret } from './secret.js'
 import type { BuildContext, Builder } from './service-type.js'
@@ -104,12 +104,11 @@ export class Composition implements AsyncDisposable {
   }
 
   /**
-   * What {@link build} would make of a name: the instance and all that it is made of. Nothing is built.
-   *
-   * @throws CompositionError `not-found`
+   * What would be made: of the instances that nobody else uses, `root` and `default` first, each with all that it is made
+   * of. Nothing is built.
    */
-  plan(kind: Kind<unknown>, name: string): ServicePlan {
-    return planOf(this.#all(), kind, name)
+  plans(): readonly ServicePlan[] {
+    return plansOf(this.#all())
   }
 
   /**

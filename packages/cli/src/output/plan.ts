@@ -5,6 +5,13 @@ export function drawPlan(plan: ServicePlan): string {
   return `${plan.kind} ${plan.name}: ${plan.type ?? 'code'}\n${drawParts(plan.parts, '')}`
 }
 
+const WORDS = {
+  missing: 'missing',
+  recursion: 'itself again',
+  above: 'as above',
+  deeper: 'and deeper',
+} as const
+
 function drawParts(parts: readonly PlannedPart[], indent: string): string {
   return parts
     .map((part, index) => {
@@ -17,8 +24,7 @@ function drawParts(parts: readonly PlannedPart[], indent: string): string {
 }
 
 function describePart({ name, plan }: PlannedPart): string {
-  if (plan === 'missing') return `${name}: missing`
-  if (plan === 'recursion') return `${name}: itself again`
+  if (typeof plan === 'string') return `${name}: ${WORDS[plan]}`
   const type = plan.type ?? 'code'
   return plan.address === undefined ? `${name}: ${type}` : `${type}: ${plan.address}`
 }
