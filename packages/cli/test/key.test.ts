@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SecretKey } from '@neve/nix-compat'
 import { describe, expect, test } from 'vitest'
@@ -25,6 +25,15 @@ describe('key', () => {
     const made = await Promise.all([1, 2].map(() => neve(['key', 'generate', 'test-1'])))
     const keys = made.map(({ lines }) => SecretKey.parse(lines[0]!).publicKey.toString())
     expect(keys[0]).not.toBe(keys[1])
+  })
+
+  test('generate leaves nothing of a key that could not be written', async () => {
+    const file = join(temporaryFolder(), 'secret')
+    const through = ['prlimit', '--fsize=10']
+    const { code, stderr, stdout } = await neve(['key', 'generate', 'test-1', '-o', file], { through })
+    expect([code, stdout.length]).toEqual([1, 0])
+    expect(stderr).toMatch(ONE_LINE)
+    expect(existsSync(file)).toBe(false)
   })
 
   test('public equals what Nix says of the same key', async (context) => {

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises'
+import { open, unlink } from 'node:fs/promises'
 import { Argument, Command } from 'commander'
 import type { Context, GlobalOptions } from '../context.js'
 import { systemReason, UsageError } from '../messages.js'
@@ -52,8 +52,14 @@ async function generate({ io }: Context, name: string, { output }: KeyOptions): 
   try {
     // Never over a key that is there: what it has signed could not be signed again.
     await using file = await open(output, 'wx', 0o600)
-    await file.writeFile(`${key.toSecretText()}\n`)
-    await file.sync()
+    try {
+      await file.writeFile(`${key.toSecretText()}\n`)
+      await file.sync()
+    } catch (error) {
+      // A part of a key is of no use, and would stand in the way of the next try.
+      await unlink(output)
+      throw error
+    }
   } catch (error) {
     throw new Error(`${output}: ${systemReason(error)}`, { cause: error })
   }
