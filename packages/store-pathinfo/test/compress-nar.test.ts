@@ -16,12 +16,13 @@ import {
   failureOf,
   memoryServices,
   nixIsThere,
+  programIsThere,
   temporaryFolder,
   temporaryStore,
   toHex,
 } from './support.js'
 
-const zstdIsThere = spawnSync('zstd', ['--version']).status === 0
+const zstdIsThere = programIsThere('zstd')
 
 /** What the `zstd` command makes of a stream. */
 function expand(stream: Uint8Array): Buffer {
@@ -60,7 +61,7 @@ it('zstd and nix-store are there, where they are required', ({ skip }) => {
 describe.skipIf(!zstdIsThere).each([
   ['memory', async (): Promise<NarServices> => memoryServices()],
   ['embedded', async (): Promise<NarServices> => temporaryStore()],
-])('a compressed NAR from %s services', (_name, make) => {
+])('a compressed NAR from %s services (needs zstd)', (_name, make) => {
   it.each(NAR_VECTORS)('expands to the NAR: $id', async ({ make: makeTreeAt }) => {
     const services = await make()
     const path = join(temporaryFolder(), 'tree')
@@ -188,7 +189,7 @@ function fileOf(content: Uint8Array): string {
   return path
 }
 
-describe.skipIf(!nixIsThere)('09 section 16 real Nix', () => {
+describe.skipIf(!nixIsThere)('09 section 16 real Nix (needs nix-store)', () => {
   it('takes a compressed NAR out of a binary cache, and has the very tree', async () => {
     const nix = new PrivateNix()
     const store: LocalStore = await temporaryStore()

@@ -116,7 +116,7 @@ describe('listing a NAR', () => {
   })
 })
 
-describe.skipIf(!nixIsThere)('09 section 16 the listings of real Nix', () => {
+describe.skipIf(!nixIsThere)('09 section 16 the listings of real Nix (needs nix-store)', () => {
   it('are what a listing is, but for the order of keys', async () => {
     const nix = new PrivateNix()
     const store = await temporaryStore()

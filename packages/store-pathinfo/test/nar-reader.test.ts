@@ -241,7 +241,7 @@ describe('a NAR reader', () => {
     expect(Buffer.from(await reader.readAt(0n, before)).equals(nar.subarray(0, before))).toBe(true)
   })
 
-  it.skipIf(!nixIsThere)('09 section 16 any range of what nix-store dumps', async () => {
+  it.skipIf(!nixIsThere)('09 section 16 any range of what nix-store dumps (needs it)', async () => {
     const path = makeRandomTree(103, 120)
     const nar = privateNix()('--dump', path)
     const store = await temporaryStore()

@@ -19,56 +19,53 @@ beforeEach(() => {
 const service = (port: number, options: Parameters<typeof clientOf>[1] = {}) =>
   clientOf(port, { ...target, ...options })
 
-describe.skipIf(!nixIsThere && process.env['NEVE_TEST_REQUIRE'] !== 'all')(
-  'a cache that Nix wrote (needs nix)',
-  () => {
-    const scratch = temporaryFolder()
-    const environment = { ...process.env, HOME: scratch, NIX_CONF_DIR: scratch }
-    const store = join(scratch, 'root')
-    const nix = (program: string, ...args: string[]): string => {
-      const result = spawnSync(program, args, { env: environment, encoding: 'utf8' })
-      if (result.status !== 0) throw new Error(`${program} ${args[0]}: ${result.stderr}`)
-      return result.stdout.trim()
-    }
-    const cacheOf = (compression: string): { cache: string; paths: string[]; trees: string[] } => {
-      writeFileSync(
-        join(scratch, 'nix.conf'),
-        'experimental-features = nix-command\nsubstituters =\nsandbox = false\nbuild-users-group =\n',
-      )
-      const keyFile = join(scratch, 'key')
-      writeFileSync(keyFile, key.toSecretText())
-      const trees = [makeRandomTree(5, 40), makeRandomTree(6, 10)]
-      const paths = trees.map((tree) => nix('nix-store', '--store', store, '--add', tree))
-      nix('nix', 'store', 'sign', '--store', store, '-k', keyFile, ...paths)
-      const cache = join(temporaryFolder(), 'cache')
-      nix('nix', 'copy', '--store', store, '--to', `file://${cache}?compression=${compression}`, ...paths)
-      return { cache, paths, trees }
-    }
-
-    it.each(['none', 'xz', 'bzip2', 'gzip', 'zstd', 'br'])(
-      'with %s: what is fetched is byte for byte what was copied there',
-      { timeout: 60_000 },
-      async (compression) => {
-        const { cache, paths, trees } = cacheOf(compression)
-        await using server = await httpServer(files(cache))
-        const upstream = service(server.port, { trustedPublicKeys: [key.publicKey] })
-        for (const [i, path] of paths.entries()) {
-          const { digest } = StorePath.parseAbsolute(path)
-          expect(await upstream.has(digest)).toBe(true)
-          const info = await upstream.get(digest)
-          expect(info?.storePath.toAbsolute()).toBe(path)
-          expect(info?.signatures.map(({ name }) => name)).toEqual([key.name])
-          expect(info?.ca?.method).toBe('recursive')
-          const expected = await collect(Readable.from(dumpPath(trees[i]!)))
-          expect(Buffer.compare(await collect(renderNar(target, info!.node)), expected)).toBe(0)
-          expect(info?.narSize).toBe(BigInt(expected.length))
-        }
-        expect(await upstream.get(new Uint8Array(20))).toBeUndefined()
-        expect(await upstream.has(new Uint8Array(20))).toBe(false)
-      },
+describe.skipIf(!nixIsThere)('a cache that Nix wrote (needs nix)', () => {
+  const scratch = temporaryFolder()
+  const environment = { ...process.env, HOME: scratch, NIX_CONF_DIR: scratch }
+  const store = join(scratch, 'root')
+  const nix = (program: string, ...args: string[]): string => {
+    const result = spawnSync(program, args, { env: environment, encoding: 'utf8' })
+    if (result.status !== 0) throw new Error(`${program} ${args[0]}: ${result.stderr}`)
+    return result.stdout.trim()
+  }
+  const cacheOf = (compression: string): { cache: string; paths: string[]; trees: string[] } => {
+    writeFileSync(
+      join(scratch, 'nix.conf'),
+      'experimental-features = nix-command\nsubstituters =\nsandbox = false\nbuild-users-group =\n',
     )
-  },
-)
+    const keyFile = join(scratch, 'key')
+    writeFileSync(keyFile, key.toSecretText())
+    const trees = [makeRandomTree(5, 40), makeRandomTree(6, 10)]
+    const paths = trees.map((tree) => nix('nix-store', '--store', store, '--add', tree))
+    nix('nix', 'store', 'sign', '--store', store, '-k', keyFile, ...paths)
+    const cache = join(temporaryFolder(), 'cache')
+    nix('nix', 'copy', '--store', store, '--to', `file://${cache}?compression=${compression}`, ...paths)
+    return { cache, paths, trees }
+  }
+
+  it.each(['none', 'xz', 'bzip2', 'gzip', 'zstd', 'br'])(
+    'with %s: what is fetched is byte for byte what was copied there',
+    { timeout: 60_000 },
+    async (compression) => {
+      const { cache, paths, trees } = cacheOf(compression)
+      await using server = await httpServer(files(cache))
+      const upstream = service(server.port, { trustedPublicKeys: [key.publicKey] })
+      for (const [i, path] of paths.entries()) {
+        const { digest } = StorePath.parseAbsolute(path)
+        expect(await upstream.has(digest)).toBe(true)
+        const info = await upstream.get(digest)
+        expect(info?.storePath.toAbsolute()).toBe(path)
+        expect(info?.signatures.map(({ name }) => name)).toEqual([key.name])
+        expect(info?.ca?.method).toBe('recursive')
+        const expected = await collect(Readable.from(dumpPath(trees[i]!)))
+        expect(Buffer.compare(await collect(renderNar(target, info!.node)), expected)).toBe(0)
+        expect(info?.narSize).toBe(BigInt(expected.length))
+      }
+      expect(await upstream.get(new Uint8Array(20))).toBeUndefined()
+      expect(await upstream.has(new Uint8Array(20))).toBe(false)
+    },
+  )
+})
 
 describe('a binary cache', () => {
   it('is asked once, however many ask, and not again behind a cache', async () => {

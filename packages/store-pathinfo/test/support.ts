@@ -60,7 +60,14 @@ export async function expectStoreError(doing: () => unknown, code: string): Prom
 export const hex = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text.replace(/\s+/g, ''), 'hex'))
 export const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 
-export const nixIsThere = spawnSync('nix-store', ['--version']).status === 0
+export const nixIsThere = programIsThere('nix-store')
+
+/** Whether a program can be run. What needs it is skipped without, and says so in its name; where all is required, it fails. */
+export function programIsThere(program: string): boolean {
+  if (spawnSync(program, ['--version']).status === 0) return true
+  if (process.env['NEVE_TEST_REQUIRE'] === 'all') throw new Error(`${program} is missing`)
+  return false
+}
 
 /** `nix-store` over a private store (spec 09 section 16). */
 export function privateNix(): (...args: string[]) => Buffer {
