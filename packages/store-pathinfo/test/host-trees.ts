@@ -86,6 +86,13 @@ export function* numbers(seed: number): Generator<number, never> {
   }
 }
 
+/** Makes the tree of a vector under a name. */
+export function makeVector(id: string, name: string): string {
+  const path = join(temporaryFolder(), name)
+  NAR_VECTORS.find((vector) => vector.id === id)!.make(path)
+  return path
+}
+
 /** Bytes that no compression makes smaller, the same in every run. */
 export function noise(length: number, seed = 1): Buffer {
   const key = Buffer.alloc(16)

@@ -4,8 +4,8 @@ import { ingestPath } from '@neve/castore-services/ingest/filesystem'
 import { calculateNar, openStore } from '@neve/store-pathinfo'
 import { expect, it } from 'vitest'
 import { damage } from './damage.js'
-import { noise } from './host-trees.js'
-import { failureOf, temporaryFolder } from './support.js'
+import { makeVector, noise } from './host-trees.js'
+import { failureOf, temporaryFolder, temporaryStore } from './support.js'
 
 it('a NAR is measured once a root, and known to whoever opens the store later', async () => {
   const folder = temporaryFolder()
@@ -35,4 +35,11 @@ it('a NAR is measured once a root, and known to whoever opens the store later', 
     code: 'data-loss',
   })
   await second.close()
+})
+
+it('a NAR is measured by the import of what is in it', async () => {
+  const store = await temporaryStore()
+  const { node, narSize, narSha256 } = await store.importPath(makeVector('N-6', 'complicated'))
+  expect(store.engine.count('nars')).toBe(1)
+  expect(await store.measureNar(node)).toEqual({ narSize, narSha256 })
 })
