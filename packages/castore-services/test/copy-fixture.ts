@@ -3,6 +3,7 @@ import { type BlobService, CastoreError, type DirectoryService } from '@neve/cas
 import { MemoryBlobService } from '@neve/castore-services/blob/memory'
 import type { CopyServices } from '@neve/castore-services/copy'
 import { MemoryDirectoryService } from '@neve/castore-services/directory/memory'
+import { expect } from 'vitest'
 import { SeededRandom } from '../src/contract/random.js'
 import { contentOf } from './host-tree.js'
 
@@ -150,4 +151,14 @@ export function altered(blobs: BlobService, changes: Partial<BlobService>): Blob
       return typeof value === 'function' ? value.bind(object) : value
     },
   })
+}
+
+/** The error with which that fails, which is an `Error`. */
+export async function failureOf(doing: Promise<unknown>): Promise<Error> {
+  const outcome = await doing.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  expect(outcome).toBeInstanceOf(Error)
+  return outcome as Error
 }

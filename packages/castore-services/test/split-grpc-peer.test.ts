@@ -15,9 +15,8 @@ import { BLOB_A, HELLO, randomBlob, sameBytes } from '../src/contract/blob-fixtu
 import { type PeerClient, peerClient, peerServer } from './split-peer.js'
 import { memoryHalves, splitServer } from './split-server.js'
 
-const LARGE = randomBlob(5 * 1024 * 1024, 51)
 const MiB = 1024 * 1024
-
+const LARGE = randomBlob(5 * MiB, 51)
 const bad = [Buffer.alloc(0), Buffer.alloc(31), Buffer.alloc(33)]
 const entry = (digest: B3Digest, size: number) => ({ digest: digest.bytes, size: String(size) })
 
