@@ -1,4 +1,4 @@
-import type { TableName } from './entry-record.js'
+import type { EntryChange } from './entry-record.js'
 import type { EmbeddedStoreError } from './errors.js'
 import { KEY_LENGTH } from './record.js'
 import type { SegmentWriter } from './segment-writer.js'
@@ -6,7 +6,7 @@ import type { SegmentWriter } from './segment-writer.js'
 /** What is published together. `done` settles when it is on disk and visible, or lost. */
 export class Batch {
   readonly content: (readonly [key: Uint8Array, location: Uint8Array])[] = []
-  readonly entries: (readonly [TableName, Uint8Array, Uint8Array | undefined])[] = []
+  readonly entries: EntryChange[] = []
   readonly segments: SegmentWriter[] = []
   readonly done: Promise<void>
   /** Length of the records appended, in bytes. */

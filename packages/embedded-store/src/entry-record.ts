@@ -12,6 +12,24 @@ export const TABLES = ['blobs', 'directories', 'pathInfos', 'nars', 'files'] as 
  */
 export type TableName = (typeof TABLES)[number]
 
+/** A change of a table that waits to be published. */
+export interface EntryChange {
+  readonly table: TableName
+  readonly key: Uint8Array
+  /** Undefined: the entry is removed. */
+  readonly value: Uint8Array | undefined
+  /** Undefined: it is made whatever there is. */
+  readonly condition?: EntryCondition | undefined
+}
+
+/** What an entry must be when a change of it is published. */
+export interface EntryCondition {
+  /** Undefined: there must be none. */
+  readonly expected: Uint8Array | undefined
+  /** Set when the change was left out, because the entry was another one. */
+  violated: boolean
+}
+
 /** The longest key of a table that is not recorded in segments, in bytes. */
 export const MAX_TABLE_KEY = 1024
 

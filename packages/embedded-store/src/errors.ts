@@ -12,6 +12,8 @@ export type EmbeddedStoreErrorCode =
   | 'no-permission'
   /** Another process has the store open, or is making its tables anew. */
   | 'busy'
+  /** An entry was to be changed only as it was known, and is another one by now. */
+  | 'conflict'
   /** The store was closed. */
   | 'closed'
   /** A key, value or option is outside what the format can hold. */

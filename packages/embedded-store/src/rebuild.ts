@@ -1,7 +1,7 @@
 import { closeSync, existsSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open as openLmdb, type RootDatabase } from 'lmdb'
-import { decodeEntry, type TableName } from './entry-record.js'
+import { decodeEntry, type EntryChange } from './entry-record.js'
 import { wrapError } from './errors.js'
 import { type StoreLayout, syncFolder } from './format.js'
 import { expandInto, RecordKind, readU32, writeU32 } from './record.js'
@@ -94,7 +94,7 @@ class Publisher {
   readonly #published: RootDatabase<Buffer, Uint8Array>
   #sequences = new Map<string, number>()
   #content: [Uint8Array, Uint8Array][] = []
-  #entries: [TableName, Uint8Array, Uint8Array | undefined][] = []
+  #entries: EntryChange[] = []
   #bytes = 0
 
   constructor(tables: Tables, scratch: string) {
@@ -131,7 +131,7 @@ class Publisher {
     const known = this.#sequences.get(name.toString('latin1')) ?? this.#publishedSequence(name)
     if (known !== undefined && known > entry.sequence) return
     this.#sequences.set(name.toString('latin1'), entry.sequence)
-    this.#entries.push([entry.table, entry.key, entry.value])
+    this.#entries.push({ table: entry.table, key: entry.key, value: entry.value })
     this.#bytes += content.length
   }
 

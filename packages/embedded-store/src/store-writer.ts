@@ -1,5 +1,5 @@
 import { Batch } from './batch.js'
-import { checkEntry, encodeEntry, type TableName } from './entry-record.js'
+import { checkEntry, type EntryChange, encodeEntry } from './entry-record.js'
 import { EmbeddedStoreError, wrapError } from './errors.js'
 import { KEY_LENGTH, packedBound, packRecord, RECORD_HEADER, RecordKind } from './record.js'
 import { checkRun, recordPieces } from './run-check.js'
@@ -75,13 +75,14 @@ export class StoreWriter {
     return { batch: this.#appended(), written }
   }
 
-  put(table: TableName, key: Uint8Array, value: Uint8Array | undefined): Batch {
+  put(change: EntryChange): Batch {
+    const { table, key, value } = change
     this.#checkOpen()
     checkEntry(table, key, value)
     this.#sequence = Math.max(this.#sequence + 1, Date.now() * 1000)
     const record = encodeEntry({ table, key, sequence: this.#sequence, value })
     if (record !== undefined) this.#stage(record.kind, record.key, record.content)
-    this.#batch.entries.push([table, key, value])
+    this.#batch.entries.push(change)
     return this.#appended()
   }
 

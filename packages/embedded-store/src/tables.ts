@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, open, type RootDatabase } from 'lmdb'
-import { TABLES, type TableName } from './entry-record.js'
+import { type EntryChange, TABLES, type TableName } from './entry-record.js'
 import { EmbeddedStoreError, wrapError } from './errors.js'
 import {
   decodeLocation,
@@ -16,7 +16,7 @@ import { checkDataFile, freeBytes, prepareReading, prepareTables } from './table
 /** What one commit publishes. */
 export interface TablesChange {
   readonly content: readonly (readonly [key: Uint8Array, location: Uint8Array])[]
-  readonly entries: readonly (readonly [table: TableName, key: Uint8Array, value: Uint8Array | undefined])[]
+  readonly entries: readonly EntryChange[]
   readonly segments: ReadonlyMap<number, SegmentState>
 }
 
@@ -172,26 +172,33 @@ export class Tables {
   }
 
   /**
-   * Publishes everything in one transaction. Resolves once it is on disk and visible to all processes; if it rejects,
-   * nothing of it is.
+   * Publishes everything in one transaction, but entries whose condition does not hold. Resolves once it is on disk and
+   * visible to all processes; if it rejects, nothing of it is.
    */
   async publish(change: TablesChange): Promise<void> {
     let bytes = 0
-    for (const [, , value] of change.entries) bytes += value?.length ?? 0
+    for (const { value } of change.entries) bytes += value?.length ?? 0
     this.#checkWritable(change.content.length + change.entries.length, bytes)
     try {
-      await this.#root.batch(() => {
-        for (const [key, location] of change.content) void this.#index.put(key, location as Buffer)
-        for (const [table, key, value] of change.entries) {
-          if (value === undefined) void this.#tables[table].remove(key)
-          else void this.#tables[table].put(key, value as Buffer)
-        }
-        for (const [id, state] of change.segments)
-          void this.#segments.put(segmentKey(id), encodeSegmentState(state) as Buffer)
-      })
+      const write = () => this.#write(change)
+      // What has to be compared first is written by the transaction itself; all else is quicker handed over as a whole.
+      const compares = change.entries.some(({ condition }) => condition !== undefined)
+      await (compares ? this.#root.transaction(write) : this.#root.batch(write))
     } catch (error) {
       throw this.#failed(await commitError(error))
     }
+  }
+
+  #write({ content, entries, segments }: TablesChange): void {
+    for (const [key, location] of content) void this.#index.put(key, location as Buffer)
+    for (const { table, key, value, condition } of entries) {
+      if (condition !== undefined && !sameEntry(this.get(table, key), condition.expected)) {
+        condition.violated = true
+      } else if (value === undefined) void this.#tables[table].remove(key)
+      else void this.#tables[table].put(key, value as Buffer)
+    }
+    for (const [id, state] of segments)
+      void this.#segments.put(segmentKey(id), encodeSegmentState(state) as Buffer)
   }
 
   /** Lets the next read see what other processes have published since. */
@@ -244,6 +251,11 @@ export class Tables {
   checkOpen(): void {
     if (this.#closed) throw new EmbeddedStoreError('closed', 'the store is closed')
   }
+}
+
+function sameEntry(actual: Uint8Array | undefined, expected: Uint8Array | undefined): boolean {
+  if (actual === undefined || expected === undefined) return actual === expected
+  return Buffer.compare(actual, expected) === 0
 }
 
 /** The error behind a failed commit: lmdb hands it over as a promise that rejects. */

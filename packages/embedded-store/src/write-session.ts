@@ -1,5 +1,6 @@
 import type { Batch } from './batch.js'
-import type { TableName } from './entry-record.js'
+import type { EntryCondition, TableName } from './entry-record.js'
+import { EmbeddedStoreError } from './errors.js'
 import type { StoreWriter } from './store-writer.js'
 
 /** Where one record lies in a run of packed records. Offsets and lengths are in bytes. */
@@ -24,6 +25,7 @@ export interface PackedRecord {
 export class WriteSession {
   readonly #writer: StoreWriter
   readonly #touched = new Set<Batch>()
+  #conditions: EntryCondition[] = []
 
   constructor(writer: StoreWriter) {
     this.#writer = writer
@@ -72,13 +74,28 @@ export class WriteSession {
    */
   put(table: TableName, key: Uint8Array, value: Uint8Array): void {
     this.#checkNothingLost()
-    this.#touched.add(this.#writer.put(table, key, value))
+    this.#touched.add(this.#writer.put({ table, key, value }))
+  }
+
+  /**
+   * Sets an entry only if it is still what the caller knows it to be, whoever else writes: a process that read it before
+   * somebody changed it changes nothing. Then {@link commit} rejects with `conflict`, and all else of the session is
+   * published. To try again, read the entry anew, after `EmbeddedStore.refresh`.
+   *
+   * @param expected the value it must have; undefined when there must be none. Kept, like key and value
+   * @throws {@link EmbeddedStoreError} as {@link put}
+   */
+  replace(table: TableName, key: Uint8Array, expected: Uint8Array | undefined, value: Uint8Array): void {
+    this.#checkNothingLost()
+    const condition: EntryCondition = { expected, violated: false }
+    this.#touched.add(this.#writer.put({ table, key, value, condition }))
+    this.#conditions.push(condition)
   }
 
   /** Removes an entry of a table. The key is kept. Errors as {@link put}. */
   remove(table: TableName, key: Uint8Array): void {
     this.#checkNothingLost()
-    this.#touched.add(this.#writer.put(table, key, undefined))
+    this.#touched.add(this.#writer.put({ table, key, value: undefined }))
   }
 
   /** Resolves once little enough waits to be written that more may be appended: await it between large appends. */
@@ -90,12 +107,18 @@ export class WriteSession {
    * Resolves when everything that this session wrote is on disk and visible to all processes.
    *
    * @throws {@link EmbeddedStoreError} when any of it was lost (`no-space`, `io`, `closed`): then nothing of what was
-   *   not yet committed may be relied on, and the session can be used again from the start
+   *   not yet committed may be relied on, and the session can be used again from the start; `conflict` when all is
+   *   published but what {@link replace} was to set
    */
   async commit(): Promise<void> {
     const batches = [...this.#touched]
     this.#touched.clear()
+    const conditions = this.#conditions
+    this.#conditions = []
     await this.#writer.commit(batches)
+    if (conditions.some(({ violated }) => violated)) {
+      throw new EmbeddedStoreError('conflict', 'somebody else has changed an entry since it was read')
+    }
   }
 
   // Otherwise what leans on the lost part could be published without it.

@@ -14,7 +14,7 @@ describe('the LMDB environment', () => {
     for (let round = 0; round < 10; round++) {
       const entries = Array.from(
         { length: 2000 },
-        (_, i) => ['files', keyOf(`${round} ${i}`), value] as const,
+        (_, i) => ({ table: 'files', key: keyOf(`${round} ${i}`), value }) as const,
       )
       await tables.publish({ content: [], entries, segments: new Map() })
       expect(tables.count('files')).toBe(2000 * (round + 1))
@@ -50,7 +50,7 @@ describe('the LMDB environment', () => {
     for (let round = 0; round < 20; round++) {
       const entries = Array.from(
         { length: 300 },
-        (_, i) => ['files', keyOf(`${i}`), bytes(`round ${round}`)] as const,
+        (_, i) => ({ table: 'files', key: keyOf(`${i}`), value: bytes(`round ${round}`) }) as const,
       )
       await writer.publish({ content: [], entries, segments: new Map() })
     }

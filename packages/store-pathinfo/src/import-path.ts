@@ -92,9 +92,8 @@ export class Importer {
     const info = pathInfoOf(name, ingested.node, measure)
     const pathInfo =
       session !== undefined && pathInfos instanceof EmbeddedPathInfoService
-        ? pathInfos.putIn(session, info)
+        ? await pathInfos.putAndCommit(session, info)
         : await pathInfos.put(info)
-    await session?.commit()
     return { ...ingested, ...measure, storePath: pathInfo.storePath, pathInfo }
   }
 

@@ -1,6 +1,6 @@
 import { compareBytes } from '@neve/castore-model'
 import type { CallOptions } from '@neve/castore-services'
-import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
+import { type EmbeddedStore, EmbeddedStoreError, type WriteSession } from '@neve/embedded-store'
 import type { PathInfo } from '../path-info.js'
 import { encodePathInfo } from '../path-info-codec.js'
 import type { ListPathInfosOptions, PathInfoService, PutPathInfoOptions } from '../path-info-service.js'
@@ -14,12 +14,12 @@ const TABLE = 'pathInfos'
 /** How many entries to pass over before others get a turn: reading them never waits. */
 const ENTRIES_A_TURN = 256
 
-/** Puts of one digest take turns, whoever makes them: else signatures that come at once would be lost. */
+/** Puts of one digest take turns, so that those of this process need not be tried again because of each other. */
 const TURNS = new WeakMap<EmbeddedStore, Turns>()
 
 /**
- * Path infos in a table of an embedded store, under the digest of their store path, in the form of the wire. Two
- * processes that put signatures of one store path at the same moment may lose those of one; whoever puts again has both.
+ * Path infos in a table of an embedded store, under the digest of their store path, in the form of the wire. However
+ * many processes put signatures of one store path at the same moment, all of them are kept.
  */
 export class EmbeddedPathInfoService implements PathInfoService {
   /** The engine, which the service does not close. */
@@ -47,22 +47,40 @@ export class EmbeddedPathInfoService implements PathInfoService {
 
   async put(info: PathInfo, options: PutPathInfoOptions = {}): Promise<PathInfo> {
     const key = Buffer.from(info.storePath.digest).toString('hex')
-    return this.#turns.take(key, options, async () => {
-      const session = this.engine.write()
-      const merged = this.putIn(session, info, options)
-      await session.commit()
-      return merged
-    })
+    return this.#turns.take(key, options, () => this.putAndCommit(this.engine.write(), info, options))
   }
 
-  /** As {@link put}; the caller commits the session. */
-  putIn(session: WriteSession, info: PathInfo, { overwrite = false }: PutPathInfoOptions = {}): PathInfo {
+  /**
+   * As {@link put}, with all else that was written in a session: commits it. The session is used again when another
+   * process was quicker.
+   */
+  async putAndCommit(
+    session: WriteSession,
+    info: PathInfo,
+    options: PutPathInfoOptions = {},
+  ): Promise<PathInfo> {
+    for (;;) {
+      const merged = this.#putIn(session, info, options)
+      try {
+        await session.commit()
+        return merged
+      } catch (error) {
+        if (!(error instanceof EmbeddedStoreError && error.code === 'conflict')) throw error
+        options.signal?.throwIfAborted()
+        this.engine.refresh()
+      }
+    }
+  }
+
+  #putIn(session: WriteSession, info: PathInfo, { overwrite = false }: PutPathInfoOptions): PathInfo {
     const { digest } = info.storePath
     const bytes = this.engine.get(TABLE, digest)
     const known = bytes === undefined || overwrite ? undefined : this.#soundOnly(digest, bytes)
     const merged = known === undefined ? info : mergePathInfos(known, info)
     const encoded = encodePathInfo(merged)
-    if (bytes === undefined || compareBytes(bytes, encoded) !== 0) session.put(TABLE, digest, encoded)
+    if (bytes === undefined || compareBytes(bytes, encoded) !== 0) {
+      session.replace(TABLE, digest, bytes, encoded)
+    }
     return merged
   }
 
