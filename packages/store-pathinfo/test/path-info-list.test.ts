@@ -3,7 +3,7 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { EmbeddedStore } from '@neve/embedded-store'
 import { StorePath } from '@neve/nix-compat'
-import { EmbeddedPathInfoService } from '@neve/store-pathinfo'
+import { EmbeddedPathInfoService, encodePathInfo } from '@neve/store-pathinfo'
 import { expect, it } from 'vitest'
 import { bytes, pathInfoOf } from '../src/contract/path-info-fixtures.js'
 import { temporaryFolder } from './support.js'
@@ -26,7 +26,8 @@ it('a list of 100,000 takes no more memory at its end than at its start', { time
   for (let start = 0; start < count; start += 10_000) {
     const session = engine.write()
     for (let i = start; i < start + 10_000; i++) {
-      service.putIn(session, { ...base, storePath: new StorePath(bytes(20, `${i}`), `path-${i}`) })
+      const storePath = new StorePath(bytes(20, `${i}`), `path-${i}`)
+      session.put('pathInfos', storePath.digest, encodePathInfo({ ...base, storePath }))
     }
     await session.commit()
   }
