@@ -22,6 +22,7 @@ export interface GrpcAddressOptions {
   readonly tlsCaPath?: string | undefined
   readonly tlsCertPath?: string | undefined
   readonly tlsKeyPath?: string | undefined
+  readonly tokenPath?: string | undefined
 }
 
 const OPTION_KEYS = [
@@ -29,6 +30,7 @@ const OPTION_KEYS = [
   'tls-ca-cert-path',
   'tls-client-cert-path',
   'tls-client-key-path',
+  'token-file',
 ] as const
 type OptionKey = (typeof OPTION_KEYS)[number]
 
@@ -130,6 +132,7 @@ function readOptions(text: string, parameters: URLSearchParams, tls: boolean): G
     tlsCaPath: found.get('tls-ca-cert-path'),
     tlsCertPath: found.get('tls-client-cert-path'),
     tlsKeyPath: found.get('tls-client-key-path'),
+    tokenPath: found.get('token-file'),
   }
 }
 

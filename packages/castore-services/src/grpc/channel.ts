@@ -9,6 +9,7 @@ import { createGrpcClient, type GrpcClient } from './client.js'
 import { type CallPeer, ClientCall } from './client-call.js'
 import { Connection, type ConnectionInit } from './connection.js'
 import { clientContext, type GrpcClientTls } from './tls.js'
+import { checkToken, readTokenFile } from './token.js'
 
 /** How {@link openGrpcChannel} connects. What the URL says too, the option decides. */
 export interface GrpcChannelOptions extends CallOptions {
@@ -16,6 +17,11 @@ export interface GrpcChannelOptions extends CallOptions {
   readonly waitConnect?: boolean | undefined
   /** Certificates for a `grpc+https:` URL, in place of the files that the URL names. */
   readonly tls?: GrpcClientTls | undefined
+  /**
+   * Sent with every call, as `authorization: Bearer`. The file that the URL's `token-file` names goes before it.
+   * Default: nothing is sent.
+   */
+  readonly token?: string | undefined
   /** What to call the server in requests, and the name that its certificate must have. Default: the URL's host. */
   readonly authority?: string | undefined
   /** The longest that an attempt to connect may take, in milliseconds. Default: 20,000. */
@@ -183,18 +189,20 @@ class Connector {
 /**
  * Makes a channel for a `grpc+unix:`, `grpc+http:` or `grpc+https:` URL (spec 02 section 16.3). Close it when done.
  *
- * @throws CastoreError `invalid-input` for a URL, certificate or key that cannot be used; `unavailable` when it was to
+ * @throws CastoreError `invalid-input` for a URL, certificate, key or token that cannot be used; `unavailable` when it was to
  *   connect and could not
  */
 export async function openGrpcChannel(url: string, options: GrpcChannelOptions = {}): Promise<GrpcChannel> {
   options.signal?.throwIfAborted()
   const address = parseGrpcUrl(url)
   const context = await clientContext(address, options.tls)
+  const token = await tokenFor(address, options.token)
   const channel = new GrpcChannel({
     name: address.name,
     timeout: options.timeout ?? DEFAULT_TIMEOUT,
     connection: {
       ...endpoint(address, context, options.authority),
+      token,
       connectTimeout: options.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT,
       keepAliveInterval: options.keepAliveInterval ?? DEFAULT_KEEP_ALIVE_INTERVAL,
       window: options.window ?? DEFAULT_WINDOW,
@@ -210,6 +218,14 @@ export async function openGrpcChannel(url: string, options: GrpcChannelOptions =
     }
   }
   return channel
+}
+
+async function tokenFor(
+  { name, options }: GrpcAddress,
+  given: string | undefined,
+): Promise<string | undefined> {
+  if (options.tokenPath !== undefined) return await readTokenFile(options.tokenPath)
+  return given === undefined ? undefined : checkToken(given, name)
 }
 
 function endpoint(

@@ -3,6 +3,8 @@ import {
   type ClientHttp2Stream,
   connect as connectHttp2,
   constants,
+  type OutgoingHttpHeaders,
+  sensitiveHeaders,
 } from 'node:http2'
 import type { Socket } from 'node:net'
 
@@ -13,6 +15,8 @@ export interface ConnectionInit {
   readonly scheme: 'http' | 'https'
   /** What to call the server in requests. */
   readonly authority: string
+  /** What to show the server with each call. */
+  readonly token: string | undefined
   /** The longest that it may take until the server has said that it speaks HTTP/2. */
   readonly connectTimeout: number
   /** How often to ask a server, while calls run, whether it is still there. 0: never. */
@@ -40,12 +44,18 @@ export class Connection {
   readonly #session: ClientHttp2Session
   readonly #init: ConnectionInit
   readonly #calls = new Set<RunningCall>()
+  // Kept out of the tables in which HTTP/2 remembers headers.
+  readonly #authorization: OutgoingHttpHeaders
   #keepAlive: NodeJS.Timeout | undefined
   #usable = true
 
   private constructor(session: ClientHttp2Session, socket: Socket, init: ConnectionInit) {
     this.#session = session
     this.#init = init
+    this.#authorization =
+      init.token === undefined
+        ? {}
+        : { authorization: `Bearer ${init.token}`, [sensitiveHeaders]: ['authorization'] }
     session.setLocalWindowSize(init.window)
     session.unref()
     session.on('goaway', () => {
@@ -118,6 +128,7 @@ export class Connection {
       [constants.HTTP2_HEADER_TE]: 'trailers',
       [constants.HTTP2_HEADER_USER_AGENT]: 'neve',
       [MAX_MESSAGE_SIZE_HEADER]: String(this.#init.maxMessageSize),
+      ...this.#authorization,
     })
     this.#calls.add(call)
     if (this.#calls.size === 1) this.#wake()

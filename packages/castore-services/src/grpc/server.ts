@@ -1,3 +1,4 @@
+export { type Access, AccessTokens, requireTokens } from './server/access-tokens.js'
 export { blobBatchImplementation } from './server/blob-batch-service.js'
 export {
   type BlobServiceImplementationOptions,

@@ -16,7 +16,8 @@ const schema = z.strictObject({
 export type GrpcConfig = z.infer<typeof schema>
 
 /**
- * A type of services of another process: `grpc+unix:/run/neve.sock`, `grpc+https://example.org`.
+ * A type of services of another process: `grpc+unix:/run/neve.sock`, `grpc+https://example.org`. The variable
+ * `NEVE_TOKEN`, if there is one, is sent where the address has no `token-file`.
  *
  * @param make the client of a channel, which is closed with it
  */
@@ -29,7 +30,9 @@ export function grpcType<S>(make: (channel: GrpcChannel) => Promise<S>): Service
     async build({ url, timeout, connect_timeout: connectTimeout }, context) {
       const { openGrpcChannel } = await import('../../grpc/index.js')
       const { signal } = context
-      const channel = await openGrpcChannel(await context.secret(url), { timeout, connectTimeout, signal })
+      const token = process.env['NEVE_TOKEN'] ? await context.secret({ env: 'NEVE_TOKEN' }) : undefined
+      const address = await context.secret(url)
+      const channel = await openGrpcChannel(address, { timeout, connectTimeout, signal, token })
       context.onClose(() => channel.close())
       return make(channel)
     },
