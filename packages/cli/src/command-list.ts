@@ -21,6 +21,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/import-archive.js')).importArchiveCommand,
   },
   {
+    name: 'import-nar',
+    summary: 'store the trees in NAR archives, compressed or not, and print what they are',
+    load: async () => (await import('./commands/import-nar.js')).importNarCommand,
+  },
+  {
     name: 'ls',
     summary: 'list a directory of the store',
     load: async () => (await import('./commands/ls.js')).lsCommand,

@@ -6,6 +6,7 @@ import { missingProgram, NEVE, neve, newStore, ONE_LINE, temporaryFolder } from 
 const COMMANDS = [
   'import',
   'import-archive',
+  'import-nar',
   'ls',
   'cat',
   'stat',
@@ -95,6 +96,15 @@ describe('mistakes in the command line give one line and status 2', () => {
     [['import-archive', '-', '-'], 'standard input can be read only once'],
     [['import-archive', '--top-level', 'both', 'x'], 'expected one of strip, keep'],
     [['import-archive', '--max-size', '1X', 'x'], 'expected a number of bytes, or one with K, M, G or T'],
+    [['import-nar', '-', '-'], 'standard input can be read only once'],
+    [['import-nar', ''], 'expected a file, - or a socket'],
+    [['import-nar', '--name', 'n', 'a', 'b'], '--name needs exactly one archive, got 2'],
+    [['import-nar', '--name', 'a b', 'x'], 'cannot be the name of a store path'],
+    [['import-nar', '--format', 'store-path', 'x'], '--format store-path needs --name'],
+    [['import-nar', '--format', 'hex', 'x'], 'expected one of json, urlsafe-base64, base64, store-path'],
+    [['import-nar', '--concurrency', '0', 'x'], 'expected a number from 1 to 1000'],
+    [['import-nar', '--compression', 'lzip', 'x'], 'expected one of auto, br'],
+    [['import-nar', '--max-size', '1X', 'x'], '--max-size "1X": expected a number of bytes'],
     [
       ['ls', '--store', 'a', '--blob-service-addr', 'b', ADDRESS],
       '--store and --blob-service-addr cannot be',
@@ -192,8 +202,8 @@ describe('completion', () => {
         .toString()
         .trim()
         .split('\n')
-    expect(complete('neve', 'im')).toEqual(['import', 'import-archive'])
-    expect(complete('neve', '--store', 'x', 'im')).toEqual(['import', 'import-archive'])
+    expect(complete('neve', 'im')).toEqual(['import', 'import-archive', 'import-nar'])
+    expect(complete('neve', '--store', 'x', 'im')).toEqual(['import', 'import-archive', 'import-nar'])
     expect(complete('neve', '--blob-service-addr', 'x', '--store-config', 'y', 'copy')).toEqual([
       'copy-castore',
     ])

@@ -8,6 +8,7 @@ export { type CompressNarOptions, compressNar } from './compress-nar.js'
 export { embeddedPath } from './embedded-address.js'
 export { StoreError, type StoreErrorCode } from './errors.js'
 export type { ImportArchiveOptions, ImportedArchive } from './import-archive.js'
+export type { ImportedNar, ImportNarOptions, IngestCompressedNarOptions } from './import-nar.js'
 export { checkName, type ImportedPath, storePathName } from './import-path.js'
 export { formatInfusedNar, type InfusedNar, parseInfusedNar } from './infused-nar.js'
 export { type IngestedNar, type IngestNarOptions, ingestNar, type NarTarget } from './ingest-nar.js'
@@ -42,6 +43,7 @@ export type {
   PathInfoService,
   PutPathInfoOptions,
 } from './path-info-service.js'
+export { type PlainNarOptions, plainNar } from './plain-nar.js'
 export { type NarServices, type RenderNarOptions, renderNar } from './render-nar.js'
 export type { OpenedCastore, OpenStoreOptions } from './service-opener.js'
 export {

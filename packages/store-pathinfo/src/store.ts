@@ -9,7 +9,15 @@ import { StorePath } from '@neve/nix-compat'
 import { type CompressNarOptions, compressNar } from './compress-nar.js'
 import { StoreError } from './errors.js'
 import { type ImportArchiveOptions, type ImportedArchive, importArchive } from './import-archive.js'
+import {
+  type ImportedNar,
+  type ImportNarOptions,
+  type IngestCompressedNarOptions,
+  importNar,
+  ingestCompressedNar,
+} from './import-nar.js'
 import { type ImportedPath, Importer } from './import-path.js'
+import type { IngestedNar } from './ingest-nar.js'
 import { listNar } from './list-nar.js'
 import { measureNar, type NarMeasure } from './measure-nar.js'
 import { NarLayouts } from './nar-layout.js'
@@ -96,6 +104,25 @@ export class Store implements AsyncDisposable {
    */
   importArchive(source: AsyncIterable<Uint8Array>, options: ImportArchiveOptions): Promise<ImportedArchive> {
     return importArchive(this, source, options)
+  }
+
+  /**
+   * Stores the tree in a NAR, compressed or not, without a store path: see `ingestNar` and `plainNar`.
+   *
+   * @param source the NAR in pieces of any length; closed however this ends
+   * @returns once everything is durable
+   */
+  ingestNar(source: AsyncIterable<Uint8Array>, options?: IngestCompressedNarOptions): Promise<IngestedNar> {
+    return ingestCompressedNar(this, source, options)
+  }
+
+  /**
+   * As {@link ingestNar}, under the store path that Nix gives the tree with a name (spec 07 section 9.1).
+   *
+   * @throws StoreError `invalid-name`; as {@link ingestNar}
+   */
+  importNar(source: AsyncIterable<Uint8Array>, options: ImportNarOptions): Promise<ImportedNar> {
+    return importNar(this, source, options)
   }
 
   /**

@@ -7,6 +7,7 @@ import { archiveNames, type NamedArchive } from '../archive-names.js'
 import type { Context, GlobalOptions } from '../context.js'
 import { importedArchiveJson } from '../import-report.js'
 import { UsageError } from '../messages.js'
+import { parseSize } from '../numbers.js'
 import { counted, formatBytes, formatDuration } from '../output/format.js'
 import { startByteProgress } from '../progress/byte-progress.js'
 
@@ -55,7 +56,7 @@ export function importArchiveCommand(context: Context): Command {
     .option(
       '--max-size <size>',
       'how large an archive may be when unpacked: bytes, or 500M, 64G, 1T',
-      parseSize,
+      (text) => parseSize('--max-size', text),
     )
     .addOption(
       new Option(
@@ -144,15 +145,4 @@ function sizeOf(path: string | Uint8Array | undefined): bigint | undefined {
   } catch {
     return undefined
   }
-}
-
-const UNITS = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 } as const
-
-function parseSize(text: string): number {
-  const parts = /^(\d+)([KMGT]?)$/i.exec(text)
-  const size = Number(parts?.[1]) * UNITS[(parts?.[2] ?? '').toUpperCase() as keyof typeof UNITS]
-  if (parts !== null && Number.isSafeInteger(size)) return size
-  throw new UsageError(
-    `--max-size ${JSON.stringify(text)}: expected a number of bytes, or one with K, M, G or T`,
-  )
 }

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
-import { pipeline, Readable } from 'node:stream'
-import { createBrotliDecompress } from 'node:zlib'
-import { ArchiveError, decompressed } from '@neve/castore-services/ingest/archive'
+import { ArchiveError } from '@neve/castore-services/ingest/archive'
 import type { NarInfo } from '@neve/nix-compat'
+import { plainNar } from '../plain-nar.js'
 import type { HttpAnswer } from './http-cache.js'
 import { UpstreamError } from './upstream-error.js'
 
@@ -21,44 +20,23 @@ export function checkCompression(url: string, compression: string): void {
 }
 
 /** The plain bytes of a NAR as it was downloaded. Length and hash of the file are checked on the way, if they are known. */
-export function plainNar(answer: HttpAnswer, info: NarInfo, signal: AbortSignal): AsyncIterable<Uint8Array> {
+export function downloadedNar(
+  answer: HttpAnswer,
+  info: NarInfo,
+  signal: AbortSignal,
+): AsyncIterable<Uint8Array> {
   // Of what was encoded for the way, the file itself was never seen.
   const body = answer.encoded ? answer.body : checkedFile(answer, info)
-  return info.compression === 'br' ? unbrotlied(body, answer.url) : sniffed(body, signal)
-}
-
-async function* sniffed(body: AsyncIterable<Uint8Array>, signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  try {
-    // How long it may get is checked by who reads it.
-    yield* decompressed(body, { signal, maxSize: Number.MAX_SAFE_INTEGER })
-  } catch (error) {
-    throw error instanceof ArchiveError && error.code === 'source' ? error.cause : error
-  }
+  return info.compression === 'br' ? unbrotlied(body, answer.url) : plainNar(body, { signal })
 }
 
 async function* unbrotlied(body: AsyncIterable<Uint8Array>, url: string): AsyncGenerator<Uint8Array> {
-  const iterator = body[Symbol.asyncIterator]()
-  const first = await iterator.next()
-  const rest = (async function* () {
-    if (!first.done) yield first.value
-    yield* { [Symbol.asyncIterator]: () => iterator }
-  })()
-  // A server may have undone it already, as the encoding of the way.
-  if (first.done || isNar(first.value)) {
-    yield* rest
-    return
-  }
   try {
-    yield* pipeline(Readable.from(rest), createBrotliDecompress(), () => {}) as AsyncIterable<Uint8Array>
+    yield* plainNar(body, { compression: 'br' })
   } catch (error) {
-    const { code } = error as { readonly code?: unknown }
-    if (typeof code !== 'string' || !/^(ERR_|Z_)/.test(code)) throw error
-    throw new UpstreamError(url, 'nar', `damaged brotli data: ${(error as Error).message}`, error)
+    if (!(error instanceof ArchiveError)) throw error
+    throw new UpstreamError(url, 'nar', error.message, error)
   }
-}
-
-function isNar(bytes: Uint8Array): boolean {
-  return Buffer.from(bytes.subarray(0, 21)).toString('latin1') === '\r\0\0\0\0\0\0\0nix-archive-1'
 }
 
 async function* checkedFile(

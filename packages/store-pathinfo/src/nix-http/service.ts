@@ -26,7 +26,7 @@ import { fromNarInfo, type PathInfo } from '../path-info.js'
 import type { ListPathInfosOptions, PathInfoService } from '../path-info-service.js'
 import { type NixHttpAddress, parseNixHttpAddress } from './address.js'
 import { HttpCache } from './http-cache.js'
-import { checkCompression, plainNar } from './nar-download.js'
+import { checkCompression, downloadedNar } from './nar-download.js'
 import { openRemoteCastore, type RemoteCastore, substitute } from './remote-castore.js'
 import { UpstreamError } from './upstream-error.js'
 
@@ -175,7 +175,11 @@ export class NixHttpPathInfoService implements PathInfoService {
       await using answer = await this.#http.open(info.url, signal)
       if (answer === undefined) throw new UpstreamError(info.url, 'missing', 'there is a narinfo, but no NAR')
       try {
-        const { node } = await ingestNar({ blobs, directories }, plainNar(answer, info, signal), expected)
+        const { node } = await ingestNar(
+          { blobs, directories },
+          downloadedNar(answer, info, signal),
+          expected,
+        )
         return node
       } catch (error) {
         const ofNar =

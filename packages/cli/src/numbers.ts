@@ -1,0 +1,28 @@
+import { UsageError } from './messages.js'
+
+const UNITS = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 } as const
+
+/**
+ * A size in bytes, of an option.
+ *
+ * @throws UsageError
+ */
+export function parseSize(flag: string, text: string): number {
+  const parts = /^(\d+)([KMGT]?)$/i.exec(text)
+  const size = Number(parts?.[1]) * UNITS[(parts?.[2] ?? '').toUpperCase() as keyof typeof UNITS]
+  if (parts !== null && Number.isSafeInteger(size)) return size
+  throw new UsageError(
+    `${flag} ${JSON.stringify(text)}: expected a number of bytes, or one with K, M, G or T`,
+  )
+}
+
+/**
+ * How many of something, of an option: at least 1, at most 1000.
+ *
+ * @throws UsageError
+ */
+export function parseCount(flag: string, text: string): number {
+  const count = /^\d{1,4}$/.test(text) ? Number(text) : 0
+  if (count >= 1 && count <= 1000) return count
+  throw new UsageError(`${flag} ${JSON.stringify(text)}: expected a number from 1 to 1000`)
+}
