@@ -1,0 +1,10 @@
+/**
+ * A Nix binary cache over HTTP, of any store.
+ *
+ * @packageDocumentation
+ */
+
+export type { BridgeStore, NarBridgeOptions, NarCompression } from './bridge-options.js'
+export type { BridgeRequest, Reply, ReplyStream } from './exchange.js'
+export { HttpError } from './http-error.js'
+export { type NarBridge, narBridge } from './nar-bridge.js'

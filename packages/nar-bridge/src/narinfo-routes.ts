@@ -1,0 +1,81 @@
+import { LruMap } from '@neve/castore-services'
+import type { SecretKey, Signature } from '@neve/nix-compat'
+import {
+  formatInfusedNar,
+  narInfoText,
+  type PathInfo,
+  pathInfoFingerprint,
+  signPathInfo,
+} from '@neve/store-pathinfo'
+import type { BridgeStore } from './bridge-options.js'
+import { type BridgeRequest, begun, type Reply, textReply } from './exchange.js'
+import type { KnownNars } from './known-nars.js'
+import { zstdNarUrl } from './nar-url.js'
+
+export const NARINFO_TYPE = 'text/x-nix-narinfo'
+
+/** How many signatures to remember: each costs as much as some ten lookups. */
+const SIGNED = 50_000
+
+/** What the cache tells about store paths: their narinfo, and the listing of their NAR. */
+export class NarInfoRoutes {
+  readonly #store: BridgeStore
+  readonly #known: KnownNars
+  readonly #keys: readonly SecretKey[]
+  readonly #zstd: boolean
+  readonly #signed = new LruMap<string, { readonly text: string; readonly signatures: readonly Signature[] }>(
+    SIGNED,
+  )
+
+  /** @param zstd whether narinfo files name the compressed NAR */
+  constructor(store: BridgeStore, known: KnownNars, keys: readonly SecretKey[], zstd: boolean) {
+    this.#store = store
+    this.#known = known
+    this.#keys = keys
+    this.#zstd = zstd
+  }
+
+  /** @param digest of the store path, 20 bytes */
+  async narInfo(digest: Uint8Array, { signal }: BridgeRequest): Promise<Reply> {
+    const stored = await this.#store.pathInfos.get(digest, { signal })
+    if (stored === undefined) return absent()
+    this.#known.remember(stored)
+    const info = this.#keys.length === 0 ? stored : this.#withSignatures(stored)
+    const location = this.#zstd
+      ? { url: zstdNarUrl(info), compression: 'zstd' }
+      : { url: formatInfusedNar(info), compression: 'none', fileSize: info.narSize }
+    return textReply(narInfoText(info, location), { type: NARINFO_TYPE })
+  }
+
+  /** @param digest of the store path, 20 bytes */
+  async listing(digest: Uint8Array, { signal }: BridgeRequest): Promise<Reply> {
+    const info = await this.#store.pathInfos.get(digest, { signal })
+    if (info === undefined) return absent()
+    const headers = { 'content-type': 'application/json' }
+    const source = await begun(utf8(this.#store.narListing(info.node, { signal })))
+    return { status: 200, headers, body: { source, length: undefined } }
+  }
+
+  #withSignatures(info: PathInfo): PathInfo {
+    const text = pathInfoFingerprint(info)
+    const key = info.storePath.toString()
+    let known = this.#signed.get(key)
+    if (known?.text !== text) {
+      const bare: PathInfo = { ...info, signatures: [] }
+      known = { text, signatures: this.#keys.flatMap((one) => signPathInfo(bare, one).signatures) }
+      this.#signed.set(key, known)
+    }
+    const names = new Set(known.signatures.map(({ name }) => name))
+    const others = info.signatures.filter(({ name }) => !names.has(name))
+    return { ...info, signatures: [...others, ...known.signatures] }
+  }
+}
+
+/** Nix asks for many paths that are not there: no error is made for each. */
+export function absent(): Reply {
+  return textReply('not found\n', { status: 404 })
+}
+
+async function* utf8(source: AsyncIterable<string>): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const text of source) yield Buffer.from(text)
+}
