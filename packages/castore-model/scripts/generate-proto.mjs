@@ -2,8 +2,9 @@
 import { execFileSync } from 'node:child_process'
 import { copyFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { writeDescriptorSet } from './descriptor-set.mjs'
 
 const home = fileURLToPath(new URL('..', import.meta.url))
 const generated = join(home, 'src/generated')
@@ -14,13 +15,18 @@ const templates = readdirSync(join(home, 'proto'))
   .sort()
 const files = []
 
-for (const generation of ['tvix', 'snix']) {
+// Newest Snix has other names for nodes, and the same bytes (spec 01 section 7.1).
+for (const [generation, node] of [
+  ['tvix', 'Node'],
+  ['snix', 'Entry'],
+]) {
   const folder = join(protos, generation, 'castore/protos')
   mkdirSync(folder, { recursive: true })
   for (const template of templates) {
     const text = readFileSync(join(home, 'proto', template), 'utf8')
     const file = join(folder, template.replace(/\.template$/, ''))
-    writeFileSync(file, text.replaceAll('{{generation}}', generation))
+    const named = text.replaceAll('{{Node}}', node).replaceAll('{{node}}', node.toLowerCase())
+    writeFileSync(file, named.replaceAll('{{generation}}', generation))
     files.push(file)
   }
 }
@@ -33,6 +39,12 @@ for (const owner of ['snix', 'neve']) {
     files.push(file)
   }
 }
+
+writeDescriptorSet(
+  join(protos, 'castore.binpb'),
+  [protos],
+  files.map((file) => relative(protos, file)),
+)
 
 const require = createRequire(import.meta.url)
 const bin = join(dirname(require.resolve('protobufjs-cli/package.json')), 'bin')

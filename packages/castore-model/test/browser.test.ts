@@ -33,7 +33,7 @@ export const streamed = (async () => {
 })()
 
 export const generatedSize = fromUint64(
-  snix.castore.v1.FileNode.decode(snix.castore.v1.FileNode.encode({ size: toUint64(9007199254740993n) }).finish()).size,
+  snix.castore.v1.FileEntry.decode(snix.castore.v1.FileEntry.encode({ size: toUint64(9007199254740993n) }).finish()).size,
 )
 `
 

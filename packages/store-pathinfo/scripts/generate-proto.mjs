@@ -3,25 +3,29 @@
 import { execFileSync } from 'node:child_process'
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { writeDescriptorSet } from '../../castore-model/scripts/descriptor-set.mjs'
 
 const home = fileURLToPath(new URL('..', import.meta.url))
 const generated = join(home, 'src/generated')
 // What stands in this folder is copied beside the built code: importers and server reflection need the files themselves.
 const protos = join(generated, 'public/protos')
 const files = []
+const described = []
 
 for (const [generation, node] of [
-  ['tvix', 'node'],
-  ['snix', 'entry'],
+  ['tvix', 'Node'],
+  ['snix', 'Entry'],
 ]) {
   const folder = join(protos, generation, 'store/protos')
   mkdirSync(folder, { recursive: true })
   for (const template of readdirSync(join(home, 'proto')).sort()) {
     const text = readFileSync(join(home, 'proto', template), 'utf8')
     const file = join(folder, template.replace(/\.template$/, ''))
-    writeFileSync(file, text.replaceAll('{{generation}}', generation).replaceAll('{{node}}', node))
+    const named = text.replaceAll('{{Node}}', node).replaceAll('{{node}}', node.toLowerCase())
+    writeFileSync(file, named.replaceAll('{{generation}}', generation))
+    described.push(relative(protos, file))
     if (generation === 'snix') files.push(file)
   }
 }
@@ -29,6 +33,9 @@ for (const [generation, node] of [
 const castore = fileURLToPath(
   import.meta.resolve('@neve/castore-model/protos/snix/castore/protos/castore.proto'),
 )
+const castoreProtos = join(castore, '../../../..')
+writeDescriptorSet(join(protos, 'store.binpb'), [protos, castoreProtos], described)
+
 const require = createRequire(import.meta.url)
 const bin = join(dirname(require.resolve('protobufjs-cli/package.json')), 'bin')
 const run = (tool, args) => execFileSync(process.execPath, [join(bin, tool), ...args], { stdio: 'inherit' })
@@ -43,15 +50,7 @@ const options = [
   '--no-typeurl',
 ]
 // A root of its own: packages that share the default one would overwrite each other's namespaces.
-options.push(
-  '--keep-case',
-  '--root',
-  'neve-store-pathinfo',
-  '--path',
-  protos,
-  '--path',
-  join(castore, '../../../..'),
-)
+options.push('--keep-case', '--root', 'neve-store-pathinfo', '--path', protos, '--path', castoreProtos)
 run('pbjs', ['--target', 'static-module', '--wrap', 'es6', ...options, '--out', code, ...files])
 
 const types = join(generated, 'store-proto.d.ts')

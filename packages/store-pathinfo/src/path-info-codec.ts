@@ -29,7 +29,7 @@ export function encodePathInfo(info: PathInfo): Uint8Array {
   if (narSha256.length !== 32) throw wrongNarSha256(narSha256.length)
   const named = encodeNode(new TextEncoder().encode(info.storePath.toString()), info.node)
   const bytes = snix.store.v1.PathInfo.encode({
-    entry: snix.castore.v1.Node.decode(named),
+    entry: snix.castore.v1.Entry.decode(named),
     references: info.references.map(({ digest }) => digest),
     narinfo: {
       nar_size: toUint64(info.narSize),
@@ -140,7 +140,7 @@ export function readRoot({ entry }: PathInfoMessage): { readonly storePath: Stor
   }
   let named: ReturnType<typeof decodeNamedNode>
   try {
-    named = decodeNamedNode(snix.castore.v1.Node.encode(entry).finish())
+    named = decodeNamedNode(snix.castore.v1.Entry.encode(entry).finish())
   } catch (error) {
     if (!(error instanceof CastoreModelError || error instanceof DirectoryError)) throw error
     const detail = `has an invalid root node: ${error.message}`

@@ -21,8 +21,24 @@ export {
   type DirectoryServiceImplementationOptions,
   directoryServiceImplementation,
 } from './server/directory-service.js'
+export { BackendHealth, type BackendHealthOptions, type Probe } from './server/health/backend-health.js'
+export {
+  addHealth,
+  HEALTH_GRPC_SERVICE,
+  type HealthInit,
+  healthImplementation,
+} from './server/health/health-service.js'
 export { clearStaleSocket, type ListenAddress, parseListenAddress } from './server/listen-address.js'
 export { messagesOf } from './server/messages.js'
+export { type DescriptorFile, DescriptorFiles } from './server/reflection/descriptor-files.js'
+export {
+  addReflection,
+  loadDescriptors,
+  REFLECTION_GRPC_SERVICES,
+  type ReflectionInit,
+  type ReflectionMethods,
+  reflectionImplementation,
+} from './server/reflection/reflection-service.js'
 export { registerService } from './server/register-service.js'
 export {
   addSplitServices,

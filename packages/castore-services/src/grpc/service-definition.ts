@@ -62,6 +62,14 @@ export function clientStreaming<Request, Response>(
   return { request, response, requestStream: true, responseStream: false }
 }
 
+/** Any number of requests, any number of answers. */
+export function bidirectional<Request, Response>(
+  request: MessageCodec<Request>,
+  response: MessageCodec<Response>,
+): MethodShape<Request, Response, true, true> {
+  return { request, response, requestStream: true, responseStream: true }
+}
+
 /**
  * Defines a service under the names of its generations.
  *
@@ -73,10 +81,17 @@ export function grpcService<Shapes extends Record<string, AnyShape>>(
   shapes: Shapes,
   generations: readonly Generation[] = ['snix', 'tvix'],
 ): GrpcServiceDefinition<Definition<Shapes>> {
-  return { name, generations: new Map(generations.map((key) => [key, define(`${key}.${name}`, shapes)])) }
+  return {
+    name,
+    generations: new Map(generations.map((key) => [key, defineService(`${key}.${name}`, shapes)])),
+  }
 }
 
-function define<Shapes extends Record<string, AnyShape>>(name: string, shapes: Shapes): Definition<Shapes> {
+/** Defines a service that has one name. @param name in full: `grpc.health.v1.Health` */
+export function defineService<Shapes extends Record<string, AnyShape>>(
+  name: string,
+  shapes: Shapes,
+): Definition<Shapes> {
   const methods = Object.entries(shapes).map(([method, shape]) => [
     method,
     {

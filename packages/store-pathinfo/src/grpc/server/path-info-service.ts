@@ -105,11 +105,11 @@ export function pathInfoServiceImplementation(
 /** The node of a message, whatever its name. */
 function readNode(bytes: Uint8Array): Node {
   try {
-    const message = snix.castore.v1.Node.decode(bytes)
+    const message = snix.castore.v1.Entry.decode(bytes)
     for (const member of [message.directory, message.file, message.symlink]) {
       if (member) member.name = new Uint8Array(0)
     }
-    return decodeAnonymousNode(snix.castore.v1.Node.encode(message).finish())
+    return decodeAnonymousNode(snix.castore.v1.Entry.encode(message).finish())
   } catch (error) {
     throw serverError(Status.INVALID_ARGUMENT, `invalid node: ${(error as CastoreModelError).message}`)
   }
