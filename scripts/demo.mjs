@@ -1,7 +1,7 @@
 // What `npm start` shows: a sample tree goes into the store and is proved to be there, byte for byte as Nix names it.
 import { createHash } from 'node:crypto'
 import { fileURLToPath } from 'node:url'
-import { defaultStorePath, openStore } from '../packages/store-pathinfo/dist/index.js'
+import { defaultStoreAddress, openStore } from '../packages/store-pathinfo/dist/index.js'
 
 /** @typedef {import('../packages/store-pathinfo/dist/index.js').Store} Store */
 /** @typedef {import('../packages/store-pathinfo/dist/index.js').ImportedPath} ImportedPath */
@@ -42,7 +42,7 @@ async function report(store, output) {
     '',
     ...table([
       ['Imported', SAMPLE],
-      ['Into', `${defaultStorePath()} (NEVE_STORE names another place)`],
+      ['Into', `${defaultStoreAddress()} (NEVE_STORE names another place)`],
       ['Store path', storePath],
       ['Root digest', digestOf(added.node)],
       ['Contents', contents(added)],

@@ -56,6 +56,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/copy-castore.js')).copyCastoreCommand,
   },
   {
+    name: 'push',
+    summary: 'copy store paths, with what they reference, to another store',
+    load: async () => (await import('./commands/push.js')).pushCommand,
+  },
+  {
+    name: 'pull',
+    summary: 'copy store paths, with what they reference, from another store',
+    load: async () => (await import('./commands/pull.js')).pullCommand,
+  },
+  {
     name: 'daemon',
     summary: 'serve a store over gRPC: blobs, directories and path infos',
     load: async () => (await import('./commands/daemon.js')).daemonCommand,

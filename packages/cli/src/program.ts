@@ -6,7 +6,10 @@ import { addStoreOptions, STORE_FLAGS } from './store-options.js'
 import { version } from './version.js'
 
 const EXAMPLES = `
-An ADDRESS is a store path or a digest (blake3-…), each with or without /sub/path behind it.
+A store is named by a folder (embedded:/path), a daemon (grpc+unix:/path, grpc+http://host:port, grpc+https://…), a
+bucket (objectstore+s3://bucket/prefix and its like), a binary cache (nix+https://…, to read from), memory:, or a
+composition file (*.toml).
+An ADDRESS in a store is a store path or a digest (blake3-…), each with or without /sub/path behind it.
 
 Examples:
   $ neve import ./result
@@ -15,8 +18,8 @@ Examples:
   $ neve nar /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result -o result.nar
 
 Environment:
-  NEVE_STORE              the store, where --store is not given. Without both it is /var/lib/neve for root, else
-                          $XDG_STATE_HOME/neve (~/.local/state/neve). It has what nothing else names
+  NEVE_STORE              the address of the store, where --store is not given. Without both it is /var/lib/neve for
+                          root, else $XDG_STATE_HOME/neve (~/.local/state/neve). It has what nothing else names
   NEVE_STORE_CONFIG       a composition file, where neither --store-config nor an address is given
   BLOB_SERVICE_ADDR, DIRECTORY_SERVICE_ADDR, PATH_INFO_SERVICE_ADDR
                           addresses, where no flag is given; with NEVE_ before them they go before those without

@@ -30,7 +30,7 @@ export function addStoreOptions(program: Command): Command {
   return program
     .option(
       '--store <address>',
-      'the store: embedded:/path/to/folder, or a folder (default: $NEVE_STORE, see below)',
+      'the store: a folder, grpc+unix:/run/neve.sock, objectstore+s3://… (default: $NEVE_STORE, see below)',
     )
     .option('--store-config <file>', 'a composition file: blobs, directories and path infos elsewhere')
     .option('--blob-service-addr <address>', 'where blobs are, such as grpc+unix:/run/neve.sock')
@@ -42,7 +42,7 @@ export function addStoreOptions(program: Command): Command {
  * What the options and the environment say of the store. A flag goes before any variable, and `--store` before all of
  * them; a composition file goes before the addresses of blobs and directories, as in spec 08 section 2.2.
  *
- * @returns the address of an embedded store, parts, or undefined for the default
+ * @returns the address of a whole store, parts, or undefined for the default
  * @throws UsageError for flags that cannot be given together, or that are empty
  */
 export function storeSources(

@@ -57,13 +57,22 @@ export async function startDaemon(
 }
 
 /** A daemon on a unix socket, over a store of its own. */
-export async function startSocketDaemon(
-  ...args: string[]
-): Promise<Daemon & { readonly store: string; readonly socket: string }> {
+export function startSocketDaemon(...args: string[]): Promise<SocketDaemon> {
+  return startOnSocket('castore-daemon', ...args)
+}
+
+/** A daemon on a unix socket. */
+export interface SocketDaemon extends Daemon {
+  readonly store: string
+  readonly socket: string
+}
+
+/** A daemon of either kind on a unix socket, over a store of its own. */
+export async function startOnSocket(command: string, ...args: string[]): Promise<SocketDaemon> {
   const folder = temporaryFolder()
   const store = join(folder, 'served')
   const socket = join(folder, 's.sock')
-  const daemon = await startDaemon(['--listen', socket, '--store', store, ...args])
+  const daemon = await startDaemon(['--listen', socket, '--store', store, ...args], {}, command)
   return { ...daemon, store, socket }
 }
 

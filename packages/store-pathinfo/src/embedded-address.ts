@@ -32,6 +32,11 @@ export function embeddedPath(address: string): string {
   return path
 }
 
+/** Whether an address is the name of a composition file. */
+export function isCompositionFile(address: string): boolean {
+  return address.endsWith('.toml') && schemeOf(address) === undefined
+}
+
 function schemeOf(address: string): string | undefined {
   return /^([a-z][a-z0-9+.-]*):/.exec(address)?.[1]
 }

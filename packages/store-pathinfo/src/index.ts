@@ -20,7 +20,13 @@ export { NarLayout, NarLayouts } from './nar-layout.js'
 export { type NarMismatch, NarMismatchError } from './nar-mismatch-error.js'
 export { NarReader, type NarReaderServices, type OpenNarOptions } from './nar-reader.js'
 export { type Castore, openCastore } from './open-castore.js'
-export { type LocalStore, openStore, type StoreSources } from './open-store.js'
+export {
+  type LocalStore,
+  type OpenWholeStoreOptions,
+  openLocalStore,
+  openStore,
+  type StoreSources,
+} from './open-store.js'
 export { CachePathInfoService, type CachePathInfoServiceInit } from './path-info/cache.js'
 export { EmbeddedPathInfoService } from './path-info/embedded.js'
 export { LruPathInfoService } from './path-info/lru.js'
@@ -41,9 +47,19 @@ export type {
   ListPathInfosOptions,
   NarCalculationService,
   PathInfoService,
+  PathMetadata,
   PutPathInfoOptions,
 } from './path-info-service.js'
 export { type PlainNarOptions, plainNar } from './plain-nar.js'
+export {
+  type PushClosureOptions,
+  type PushedPath,
+  type PushProgress,
+  type PushSource,
+  type PushTarget,
+  pushClosure,
+} from './push/push-closure.js'
+export { type ReferenceClosureOptions, referenceClosure } from './push/reference-closure.js'
 export { type NarServices, type RenderNarOptions, renderNar } from './render-nar.js'
 export type { OpenedCastore, OpenStoreOptions } from './service-opener.js'
 export {
@@ -53,4 +69,4 @@ export {
   Store,
   type StoreParts,
 } from './store.js'
-export { defaultStorePath } from './store-location.js'
+export { defaultStoreAddress } from './store-location.js'

@@ -1,3 +1,4 @@
+import { isCompositionFile } from './embedded-address.js'
 import { type OpenedCastore, type OpenStoreOptions, ServiceOpener } from './service-opener.js'
 
 /** Blobs and directories, and what closes them. */
@@ -24,8 +25,4 @@ export async function openCastore(address: string, options: OpenStoreOptions = {
     await close().catch(() => {})
     throw error
   }
-}
-
-function isCompositionFile(address: string): boolean {
-  return address.endsWith('.toml') && !/^[a-z][a-z0-9+.-]*:/.test(address)
 }

@@ -3,6 +3,9 @@ import type { CallOptions } from '@neve/castore-services'
 import type { NarMeasure } from './measure-nar.js'
 import type { PathInfo } from './path-info.js'
 
+/** What is known of a store path without its contents. */
+export type PathMetadata = Omit<PathInfo, 'node'>
+
 /** Options of {@link PathInfoService.put}. */
 export interface PutPathInfoOptions extends CallOptions {
   /** Whether to replace one of other contents, instead of refusing. Then nothing is merged. Default: false. */
@@ -34,6 +37,13 @@ export interface PathInfoService {
    * @throws StoreError `data-loss` when what is stored cannot be read
    */
   get(digest: Uint8Array, options?: CallOptions): Promise<PathInfo | undefined>
+
+  /**
+   * What {@link get} would find, for a service whose `get` moves contents, and this does not. Default: ask `get`.
+   *
+   * @throws as `get` does
+   */
+  metadata?(digest: Uint8Array, options?: CallOptions): Promise<PathMetadata | undefined>
 
   /** Whether {@link get} would find one; as cheap as the service has it. */
   has(digest: Uint8Array, options?: CallOptions): Promise<boolean>

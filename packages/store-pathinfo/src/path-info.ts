@@ -56,10 +56,14 @@ export function narInfoText(info: PathInfo, location: NarLocation): string {
 
 /** The path info of a narinfo and the root of what its NAR holds (spec 07 section 10.2). */
 export function fromNarInfo(info: NarInfo, node: Node): PathInfo {
+  return { ...metadataOfNarInfo(info), node }
+}
+
+/** What a narinfo says of a store path. */
+export function metadataOfNarInfo(info: NarInfo): Omit<PathInfo, 'node'> {
   const { deriver } = info
   return {
     storePath: info.storePath,
-    node,
     references: info.references,
     narSize: info.narSize,
     narSha256: info.narHash.digest,

@@ -1,4 +1,6 @@
-import { resolve } from 'node:path'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
 import type { BlobService, DirectoryService } from '@neve/castore-services'
 import { EmbeddedBlobService } from '@neve/castore-services/blob/embedded'
 import type { Kind } from '@neve/castore-services/composition'
@@ -126,6 +128,15 @@ export class ServiceOpener {
     })
     this.#opened.push(() => composition.close())
     return composition.open(PATH_INFO_SERVICE, address)
+  }
+
+  /** Blobs and directories that are gone when this is closed. */
+  async scratch(): Promise<OpenedCastore> {
+    const folder = await mkdtemp(join(tmpdir(), 'neve-contents-'))
+    this.#opened.push(() => rm(folder, { recursive: true, force: true }))
+    const engine = await EmbeddedStore.open(join(folder, 'store'))
+    this.#opened.push(() => engine.close())
+    return { blobs: new EmbeddedBlobService(engine), directories: new EmbeddedDirectoryService(engine) }
   }
 
   #closing<T extends BlobService | DirectoryService>(service: T): T {

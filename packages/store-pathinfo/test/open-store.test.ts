@@ -118,8 +118,8 @@ describe('what a store is made of', () => {
       await store.importPath(tree)
     }
     await using local = await openStore(home, { readOnly: true })
-    expect(local.engine.count('pathInfos')).toBe(1)
-    expect(local.engine.count('directories')).toBe(0)
+    expect(local.engine?.count('pathInfos')).toBe(1)
+    expect(local.engine?.count('directories')).toBe(0)
   })
 
   it('path infos that cannot be opened stop an import before anything is stored', async () => {
@@ -217,7 +217,7 @@ describe('addresses that are refused', () => {
     const folder = join(temporaryFolder(), 'store')
     await failureOf(() => openStore({ blobs: folder, directories: 'redb://' }))
     await using store = await openStore(folder)
-    expect(store.engine.path).toBe(folder)
+    expect(store.engine?.path).toBe(folder)
   })
 })
 
@@ -258,7 +258,7 @@ describe('composition files', () => {
       await using store = await openStore({ config, pathInfos })
       await store.importPath(makeRandomTree(60, 3))
       await using local = await openStore(folder, { readOnly: true })
-      expect(local.engine.count('pathInfos')).toBe(1)
+      expect(local.engine?.count('pathInfos')).toBe(1)
     }
   })
 

@@ -4,7 +4,7 @@ import { writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { dumpPath } from '@neve/nar/node'
 import { ContentAddress, NixHash } from '@neve/nix-compat'
-import { openStore, storePathName } from '@neve/store-pathinfo'
+import { openLocalStore, storePathName } from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
 import { makeRandomTree, makeVector, NAR_VECTORS } from './host-trees.js'
 import { collect, expectStoreError, failureOf, hex, temporaryStore, toHex } from './support.js'
@@ -118,10 +118,10 @@ describe('importing', () => {
   it('two stores over one folder see each other’s imports', async () => {
     const one = await temporaryStore()
     const path = makeVector('N-6', 'complicated')
-    await using two = await openStore(one.engine.path)
+    await using two = await openLocalStore(one.engine.path)
     const [a, b] = await Promise.all([one.importPath(path), two.importPath(path)])
     expect(a.storePath.equals(b.storePath)).toBe(true)
-    await using three = await openStore(one.engine.path, { readOnly: true })
+    await using three = await openLocalStore(one.engine.path, { readOnly: true })
     expect(await collect(three.nar(a.storePath))).toHaveLength(840)
     await expect(three.importPath(path)).rejects.toMatchObject({ code: 'no-permission' })
   })

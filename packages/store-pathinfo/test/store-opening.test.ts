@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { dumpPath } from '@neve/nar/node'
-import { defaultStorePath, embeddedPath, openStore, type Store } from '@neve/store-pathinfo'
+import { defaultStoreAddress, embeddedPath, openLocalStore, openStore, type Store } from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
 import { makeComplicated, makeRandomTree } from './host-trees.js'
 import { collect, expectStoreError, failureOf, temporaryFolder } from './support.js'
@@ -34,7 +34,7 @@ describe('opening', () => {
     ['https://cache.nixos.org', 'got scheme https'],
     ['file:///a', 'got scheme file'],
   ])('refused: %j', async (address, advice) => {
-    const error = await expectStoreError(() => openStore(address), 'invalid-address')
+    const error = await expectStoreError(() => openLocalStore(address), 'invalid-address')
     expect(error.message).toContain(advice)
     expect(error.message.startsWith(address)).toBe(true)
   })
@@ -58,16 +58,16 @@ describe('opening', () => {
   it('07 DESIGN decision 7: where the store lies unless it is named', async () => {
     const state = join(homedir(), '.local/state/neve')
     const asUser = process.getuid?.() !== 0
-    expect(defaultStorePath({ NEVE_STORE: '/a' })).toBe('/a')
-    expect(defaultStorePath({ NEVE_STORE: 'embedded:/a', XDG_STATE_HOME: '/b' })).toBe('/a')
-    expect(defaultStorePath({})).toBe(asUser ? state : '/var/lib/neve')
-    expect(defaultStorePath({ NEVE_STORE: '' })).toBe(asUser ? state : '/var/lib/neve')
-    await expectStoreError(() => defaultStorePath({ NEVE_STORE: 'sled:///a' }), 'invalid-address')
+    expect(defaultStoreAddress({ NEVE_STORE: '/a' })).toBe('/a')
+    expect(defaultStoreAddress({ NEVE_STORE: 'embedded:/a', XDG_STATE_HOME: '/b' })).toBe('embedded:/a')
+    expect(defaultStoreAddress({})).toBe(asUser ? state : '/var/lib/neve')
+    expect(defaultStoreAddress({ NEVE_STORE: '' })).toBe(asUser ? state : '/var/lib/neve')
+    expect(defaultStoreAddress({ NEVE_STORE: 'grpc+unix:/a' })).toBe('grpc+unix:/a')
   })
 
   it('… for somebody who is not root', ({ skip }) => {
-    const script = `import { defaultStorePath } from '@neve/store-pathinfo'
-      const from = (state) => defaultStorePath({ XDG_STATE_HOME: state })
+    const script = `import { defaultStoreAddress } from '@neve/store-pathinfo'
+      const from = (state) => defaultStoreAddress({ XDG_STATE_HOME: state })
       console.log(JSON.stringify([from('/state'), from(''), from(undefined)]))`
     const { status, stdout, stderr } = spawnSync(process.execPath, ['--input-type=module', '-e', script], {
       cwd: new URL('.', import.meta.url),
@@ -86,7 +86,7 @@ describe('opening', () => {
     process.env['NEVE_STORE'] = path
     try {
       await using store = await openStore()
-      expect(store.engine.path).toBe(path)
+      expect(store.engine?.path).toBe(path)
     } finally {
       if (before === undefined) delete process.env['NEVE_STORE']
       else process.env['NEVE_STORE'] = before

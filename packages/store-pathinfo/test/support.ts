@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MemoryBlobService } from '@neve/castore-services/blob/memory'
 import { MemoryDirectoryService } from '@neve/castore-services/directory/memory'
-import { type LocalStore, openStore, StoreError } from '@neve/store-pathinfo'
+import { type LocalStore, openLocalStore, StoreError } from '@neve/store-pathinfo'
 import { afterAll, expect } from 'vitest'
 
 const folders: string[] = []
@@ -23,7 +23,7 @@ export function temporaryFolder(): string {
 
 /** A new store that is closed after the tests of the file. */
 export async function temporaryStore(): Promise<LocalStore> {
-  const store = await openStore(join(temporaryFolder(), 'store'))
+  const store = await openLocalStore(join(temporaryFolder(), 'store'))
   stores.push(store)
   return store
 }

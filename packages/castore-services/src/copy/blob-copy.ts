@@ -6,6 +6,7 @@ import { eachConcurrent } from '../concurrency/each-concurrent.js'
 import { mapOrdered } from '../concurrency/map-ordered.js'
 import { ByteSemaphore } from '../concurrency/semaphore.js'
 import { CastoreError, DataLossError } from '../errors.js'
+import type { WholeClosures } from './whole-closures.js'
 
 /** Counts of {@link BlobCopy}, in bytes where they are sizes. */
 export interface BlobCopyState {
@@ -35,6 +36,7 @@ export class BlobCopy {
   readonly #concurrency: number
   readonly #reuseChunks: boolean
   readonly #onProgress: (state: BlobCopyState) => void
+  readonly #known: WholeClosures | undefined
   readonly #large = new ByteSemaphore(LARGE_AT_ONCE)
   readonly #seen = new Set<string>()
   #blobs = 0
@@ -46,12 +48,14 @@ export class BlobCopy {
     concurrency: number,
     reuseChunks: boolean,
     onProgress: (state: BlobCopyState) => void,
+    whole?: WholeClosures,
   ) {
     this.#from = from
     this.#to = to
     this.#concurrency = concurrency
     this.#reuseChunks = reuseChunks
     this.#onProgress = onProgress
+    this.#known = whole
   }
 
   /** Copies what is missing of the blobs of these files. When it settles, nothing runs any more. */
@@ -77,7 +81,7 @@ export class BlobCopy {
   }
 
   async #blob(file: FileNode, options: CallOptions): Promise<void> {
-    if (await this.#to.has(file.digest, options)) {
+    if (await this.#isPresent(file, options)) {
       this.presentBlobs++
       this.#doneBytes += Number(file.size)
     } else {
@@ -87,6 +91,11 @@ export class BlobCopy {
       this.copiedBytes += Number(file.size)
     }
     this.#tell()
+  }
+
+  async #isPresent(file: FileNode, options: CallOptions): Promise<boolean> {
+    // A list whose chunks are not all there makes no blob.
+    return this.#known === undefined ? this.#to.has(file.digest, options) : this.#known.has(file, options)
   }
 
   #tell(): void {

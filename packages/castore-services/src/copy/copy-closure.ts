@@ -5,10 +5,11 @@ import type { CallOptions } from '../call-options.js'
 import { sharedController } from '../concurrency/shared-controller.js'
 import type { DirectoryService } from '../directory-service.js'
 import { CastoreError } from '../errors.js'
-import { BlobCopy } from './blob-copy.js'
+import { BlobCopy, type BlobCopyState } from './blob-copy.js'
 import { MissingDirectories } from './missing-directories.js'
 import { rootNode } from './root-node.js'
 import { uploadDirectories } from './upload-directories.js'
+import { WholeClosures } from './whole-closures.js'
 
 /** One side of a copy. */
 export interface CopyServices {
@@ -59,6 +60,8 @@ export interface CopyClosureOptions extends CallOptions {
    * present stands for everything below it.
    */
   readonly thorough?: boolean | undefined
+  /** What is known already of the target, when it is an embedded store, with `thorough`. Default: nothing. */
+  readonly whole?: WholeClosures | undefined
   /**
    * Take chunks that the target has from the target, where both sides know the pieces of a blob. It pays where the
    * target is nearer than the source. Default: whether the target's blobs are in an embedded store.
@@ -109,10 +112,16 @@ export async function copyClosure(
   const stop = { signal: controller.signal }
   try {
     const node = root instanceof B3Digest ? await rootNode({ from, to }, root, stop) : root
-    const walk = new MissingDirectories({ from: from.directories, to: to.directories }, concurrency, thorough)
-    const copy = new BlobCopy({ from: from.blobs, to: to.blobs }, concurrency, reuseChunks, (done) =>
-      onProgress?.({ directories: walk.missing.size, complete: walk.complete, ...done }),
+    const whole = thorough ? (options.whole ?? WholeClosures.of(to)) : undefined
+    const walk = new MissingDirectories(
+      { from: from.directories, to: to.directories },
+      concurrency,
+      thorough,
+      whole,
     )
+    const tell = (done: BlobCopyState): void =>
+      onProgress?.({ directories: walk.missing.size, complete: walk.complete, ...done })
+    const copy = new BlobCopy({ from: from.blobs, to: to.blobs }, concurrency, reuseChunks, tell, whole)
     const both = [walk.run(node, stop), copy.run(walk.files(node), stop)]
     // Whichever fails stops the other.
     for (const one of both) one.catch((error: unknown) => controller.abort(error))

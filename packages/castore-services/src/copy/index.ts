@@ -5,3 +5,4 @@ export {
   type CopyServices,
   copyClosure,
 } from './copy-closure.js'
+export { WholeClosures } from './whole-closures.js'

@@ -2,13 +2,16 @@ import { type B3Digest, Directory, type FileNode, type Node } from '@neve/castor
 import type { CallOptions } from '../call-options.js'
 import { mapOrdered } from '../concurrency/map-ordered.js'
 import type { DirectoryService } from '../directory-service.js'
-import { DataLossError } from '../errors.js'
+import { CastoreError, DataLossError } from '../errors.js'
 import { absentRoot } from './root-node.js'
+import type { WholeClosures } from './whole-closures.js'
 
 interface Looked {
   readonly digest: B3Digest
   readonly directory: Directory
   readonly present: boolean
+  /** Whether everything below it is at the target, too. */
+  readonly whole: boolean
 }
 
 /** Finds the directories below a root that a target lacks, top-down, a level at a time. */
@@ -23,6 +26,7 @@ export class MissingDirectories {
   readonly #to: Pick<DirectoryService, 'get'>
   readonly #concurrency: number
   readonly #thorough: boolean
+  readonly #whole: WholeClosures | undefined
   /** What to look for files in; parallel to the walk, so that it never waits for contents. */
   readonly #unread: Uint8Array[] = []
   #wake: () => void = () => {}
@@ -33,11 +37,13 @@ export class MissingDirectories {
     { from, to }: { readonly from: DirectoryService; readonly to: Pick<DirectoryService, 'get'> },
     concurrency: number,
     thorough: boolean,
+    whole?: WholeClosures,
   ) {
     this.#from = from
     this.#to = to
     this.#concurrency = concurrency
     this.#thorough = thorough
+    this.#whole = whole
   }
 
   async run(root: Node, options: CallOptions): Promise<void> {
@@ -57,10 +63,10 @@ export class MissingDirectories {
       const look = (digest: B3Digest, signal: AbortSignal): Promise<Looked> =>
         this.#look(digest, root, { signal })
       for await (const looked of mapOrdered(level, this.#concurrency, look, options)) {
-        const { digest, directory, present } = looked
+        const { digest, directory, present, whole } = looked
         if (present) this.present.add(digest.key)
         else this.missing.set(digest.key, directory.encode())
-        if (present && !this.#thorough) continue
+        if (whole) continue
         this.#unread.push(directory.encode())
         this.#wake()
         for (const { node } of directory.directories()) {
@@ -74,8 +80,11 @@ export class MissingDirectories {
   }
 
   async #look(digest: B3Digest, root: B3Digest, options: CallOptions): Promise<Looked> {
-    const present = await this.#to.get(digest, options)
-    if (present !== undefined) return { digest, directory: present, present: true }
+    const present = await this.#present(digest, options)
+    if (present !== undefined) {
+      const whole = !this.#thorough || (await this.#whole?.has(present.toNode(), options)) === true
+      return { digest, directory: present, present: true, whole }
+    }
     const directory =
       (await this.#from.get(digest, options)) ?? (await this.#fromClosure(digest, root, options))
     if (directory === undefined) {
@@ -86,7 +95,17 @@ export class MissingDirectories {
       const found = directory.digest()
       throw new DataLossError(digest, 'the source', `requested directory ${digest}, but got ${found}`)
     }
-    return { digest, directory, present: false }
+    return { digest, directory, present: false, whole: false }
+  }
+
+  /** A directory that the target has; one that is damaged there is as good as none: putting it heals it. */
+  async #present(digest: B3Digest, options: CallOptions): Promise<Directory | undefined> {
+    try {
+      return await this.#to.get(digest, options)
+    } catch (error) {
+      if (error instanceof CastoreError && error.code === 'data-loss') return undefined
+      throw error
+    }
   }
 
   /** A source may know the roots of uploads only (spec 03 section 11): then the whole closure is read, once. */

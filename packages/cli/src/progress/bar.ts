@@ -9,6 +9,8 @@ export interface Progress {
   readonly files?: number
   /** Entries of all kinds, where these are what is counted. */
   readonly entries?: number
+  /** Store paths, where these are what is counted. */
+  readonly paths?: number
 }
 
 /** How far it will go, as far as that is known. */
@@ -16,6 +18,7 @@ export interface Totals {
   readonly bytes?: number | undefined
   readonly files?: number | undefined
   readonly entries?: number | undefined
+  readonly paths?: number | undefined
 }
 
 /** A line on the terminal that goes away when it is done. */
@@ -77,6 +80,7 @@ function fraction(progress: Progress, totals: Totals): number | undefined {
   if (totals.bytes !== undefined && totals.bytes > 0) parts.push(progress.bytes / totals.bytes)
   if (totals.files !== undefined && totals.files > 0) parts.push((progress.files ?? 0) / totals.files)
   if (totals.entries !== undefined && totals.entries > 0) parts.push((progress.entries ?? 0) / totals.entries)
+  if (totals.paths !== undefined && totals.paths > 0) parts.push((progress.paths ?? 0) / totals.paths)
   if (parts.length === 0) return undefined
   return Math.min(1, parts.reduce((sum, part) => sum + part, 0) / parts.length)
 }
@@ -87,6 +91,7 @@ export function progressLine(label: string, progress: Progress, totals: Totals, 
   const parts: string[] = []
   if (done !== undefined) parts.push(`${drawn(done)} ${Math.floor(done * 100)} %`)
   if (progress.entries !== undefined) parts.push(of(progress.entries, totals.entries, formatCount, 'entries'))
+  if (progress.paths !== undefined) parts.push(of(progress.paths, totals.paths, formatCount, 'store paths'))
   if (progress.files !== undefined) {
     parts.push(
       totals.files === undefined

@@ -22,8 +22,8 @@ import { ingestNar } from '../ingest-nar.js'
 import { NarMismatchError } from '../nar-mismatch-error.js'
 import { checkDigest } from '../path-info/list-filter.js'
 import { readonlyRefusal } from '../path-info/readonly.js'
-import { fromNarInfo, type PathInfo } from '../path-info.js'
-import type { ListPathInfosOptions, PathInfoService } from '../path-info-service.js'
+import { fromNarInfo, metadataOfNarInfo, type PathInfo } from '../path-info.js'
+import type { ListPathInfosOptions, PathInfoService, PathMetadata } from '../path-info-service.js'
 import { type NixHttpAddress, parseNixHttpAddress } from './address.js'
 import { HttpCache } from './http-cache.js'
 import { checkCompression, downloadedNar } from './nar-download.js'
@@ -91,6 +91,13 @@ export class NixHttpPathInfoService implements PathInfoService {
     return this.#fetching.run(hash, (signal) => this.#get(hash, digest, signal), options)
   }
 
+  /** What the narinfo says, checked as for {@link get}; nothing is downloaded. */
+  async metadata(digest: Uint8Array, options: CallOptions = {}): Promise<PathMetadata | undefined> {
+    checkDigest(digest)
+    const info = await this.#narInfo(encodeNixbase32(digest), digest, options.signal)
+    return info && metadataOfNarInfo(info)
+  }
+
   /** Whether there is a narinfo; it is not looked at. */
   async has(digest: Uint8Array, { signal }: CallOptions = {}): Promise<boolean> {
     signal?.throwIfAborted()
@@ -116,6 +123,18 @@ export class NixHttpPathInfoService implements PathInfoService {
   }
 
   async #get(hash: string, digest: Uint8Array, signal: AbortSignal): Promise<PathInfo | undefined> {
+    const info = await this.#narInfo(hash, digest, signal)
+    if (info === undefined) return undefined
+    const node = (await this.#substituted(info, signal)) ?? (await this.#downloaded(info, signal))
+    return fromNarInfo(info, node)
+  }
+
+  /** The narinfo, trusted. */
+  async #narInfo(
+    hash: string,
+    digest: Uint8Array,
+    signal: AbortSignal | undefined,
+  ): Promise<NarInfo | undefined> {
     const url = `${this.#address.url.host}/${narInfoPath(hash)}`
     const text = await this.#http.small(narInfoPath(hash), MAX_NARINFO_LENGTH, signal)
     if (text === undefined) return undefined
@@ -131,10 +150,7 @@ export class NixHttpPathInfoService implements PathInfoService {
         `${url}: expected a valid signature of ${trusted}, got signatures of ${names}`,
       )
     }
-    return fromNarInfo(
-      info,
-      (await this.#substituted(info, signal)) ?? (await this.#downloaded(info, signal)),
-    )
+    return info
   }
 
   /** The root of contents that came by castore; undefined when they have to be downloaded. */
