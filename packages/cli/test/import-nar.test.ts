@@ -3,7 +3,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { brotliCompressSync, gzipSync } from 'node:zlib'
-import { openStore } from '@neve/store-pathinfo'
+import { openLocalStore } from '@neve/store-pathinfo'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { missingProgram, neve, newStore, ONE_LINE, requireReal, temporaryFolder } from './support.js'
 
@@ -41,7 +41,7 @@ describe('import-nar', () => {
     const padded = `${urlsafe}=`
     expect((await run('import-nar', '--format=base64', file)).lines).toEqual([padded])
     expect(await run('import-nar', file)).toMatchObject({ code: 0, lines: [JSON_LINE], stderr: '' })
-    await using store = await openStore(path, { readOnly: true })
+    await using store = await openLocalStore(path, { readOnly: true })
     expect(store.engine.count('pathInfos')).toBe(0)
     expect((await run('cat', DIGEST)).stdout.toString()).toBe('Hello World!')
   })
@@ -100,7 +100,7 @@ describe('import-nar', () => {
     for (const input of bad) expect(told.filter((line) => line.includes(input))).toHaveLength(1)
     expect(stderr).toContain(`${bomb}: the NAR has more than 1048576 bytes`)
     expect(stderr).not.toContain('internal error')
-    await using store = await openStore(path, { readOnly: true })
+    await using store = await openLocalStore(path, { readOnly: true })
     expect(store.engine.count('directories')).toBe(0)
     expect(store.engine.count('content')).toBe(1)
   })

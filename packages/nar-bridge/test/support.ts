@@ -5,7 +5,7 @@ import { MemoryBlobService } from '@neve/castore-services/blob/memory'
 import { MemoryDirectoryService } from '@neve/castore-services/directory/memory'
 import { type BridgeStore, type NarBridge, type NarBridgeOptions, narBridge } from '@neve/nar-bridge'
 import { type BridgeServer, type ServeOptions, serve } from '@neve/nar-bridge/server'
-import { type LocalStore, MemoryPathInfoService, openStore, Store } from '@neve/store-pathinfo'
+import { type LocalStore, MemoryPathInfoService, openLocalStore, Store } from '@neve/store-pathinfo'
 import { afterAll } from 'vitest'
 
 const folders: string[] = []
@@ -24,7 +24,7 @@ export function temporaryFolder(): string {
 
 /** A new embedded store that is closed after the tests of the file. */
 export async function temporaryStore(): Promise<LocalStore> {
-  const store = await openStore(join(temporaryFolder(), 'store'))
+  const store = await openLocalStore(join(temporaryFolder(), 'store'))
   closers.push(() => store.close())
   return store
 }

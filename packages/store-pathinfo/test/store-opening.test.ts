@@ -3,7 +3,13 @@ import { existsSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { dumpPath } from '@neve/nar/node'
-import { defaultStoreAddress, embeddedPath, openLocalStore, openStore, type Store } from '@neve/store-pathinfo'
+import {
+  defaultStoreAddress,
+  embeddedPath,
+  openLocalStore,
+  openStore,
+  type Store,
+} from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
 import { makeComplicated, makeRandomTree } from './host-trees.js'
 import { collect, expectStoreError, failureOf, temporaryFolder } from './support.js'
