@@ -2,11 +2,11 @@ import type { BlobListStore, ChunkStore } from '@neve/castore-services'
 import { type GrpcChannel, type GrpcChannelOptions, openGrpcChannel } from '@neve/castore-services/grpc'
 import {
   addSplitServices,
+  castoreServer,
   type SplitServices,
   type SplitServicesOptions,
 } from '@neve/castore-services/grpc/server'
 import { MemoryBlobListStore, MemoryChunkStore } from '@neve/castore-services/split'
-import { createServer } from 'nice-grpc'
 
 /** Both halves in memory. */
 export function memoryHalves(): { chunks: ChunkStore; lists: BlobListStore } {
@@ -22,16 +22,16 @@ export interface SplitServer extends AsyncDisposable {
 }
 
 export async function splitServer(services: SplitServices & SplitServicesOptions): Promise<SplitServer> {
-  const server = createServer({
-    'grpc.max_receive_message_length': 4 * 1024 * 1024,
-    'grpc-node.max_session_memory': Number.MAX_SAFE_INTEGER,
+  const server = castoreServer({
+    limits: { maxMessageSize: 4 * 1024 * 1024 },
+    extend: (to) => addSplitServices(to, services, services),
   })
-  addSplitServices(server, services, services)
-  const port = await server.listen('127.0.0.1:0')
+  const { address } = await server.listen('127.0.0.1:0')
+  const port = Number(address.split(':').at(-1))
   const channels: GrpcChannel[] = []
   const close = async () => {
     for (const channel of channels.splice(0)) await channel.close()
-    server.forceShutdown()
+    await server.close({ grace: 0 })
   }
   return {
     port,

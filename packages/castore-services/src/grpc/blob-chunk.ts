@@ -31,6 +31,11 @@ function encode(data: Uint8Array): Uint8Array {
   return out.subarray(writeBlobChunkHeader(out, BLOB_CHUNK_HEADER, data.length))
 }
 
+function pieces(data: Uint8Array): readonly Uint8Array[] {
+  const header = Buffer.allocUnsafe(BLOB_CHUNK_HEADER)
+  return [header.subarray(writeBlobChunkHeader(header, BLOB_CHUNK_HEADER, data.length)), data]
+}
+
 /** The data, as a view of the message where it has nothing else in it. */
 function decode(bytes: Uint8Array): Uint8Array {
   if (bytes[0] === DATA_TAG) {
@@ -53,7 +58,7 @@ function decode(bytes: Uint8Array): Uint8Array {
  * `BlobChunk`, of which only the data matters. Written by hand: the generated code is right, and copies once more.
  * What it decodes is a view of the message.
  */
-export const blobChunk: MessageCodec<Uint8Array> = { encode, decode }
+export const blobChunk: MessageCodec<Uint8Array> = { encode, decode, pieces }
 
 /** A `BlobChunk` that was encoded already, header and all. */
 export const encodedBlobChunk: MessageCodec<Uint8Array> = { encode: (bytes) => bytes, decode }

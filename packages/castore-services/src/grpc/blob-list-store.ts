@@ -1,5 +1,5 @@
 import { B3Digest } from '@neve/castore-model'
-import { Status } from 'nice-grpc'
+import { Status } from 'nice-grpc-common'
 import type { BlobListStore } from '../blob-list-store.js'
 import type { ChunkMeta } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'

@@ -4,7 +4,7 @@ import {
   MalformedMessageError,
   ValidateStatBlobResponseError,
 } from '@neve/castore-model'
-import { Status } from 'nice-grpc'
+import { Status } from 'nice-grpc-common'
 import { ChunkedBlobReader } from '../blob/chunked-reader.js'
 import { MemoryBlobReader } from '../blob/memory-reader.js'
 import {

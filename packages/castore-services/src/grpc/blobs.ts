@@ -1,5 +1,5 @@
 import { B3Digest } from '@neve/castore-model'
-import { Status } from 'nice-grpc'
+import { Status } from 'nice-grpc-common'
 import { BlobWriterBase } from '../blob/writer-base.js'
 import type {
   BlobReader,

@@ -1,5 +1,5 @@
 import { constants, type IncomingHttpHeaders } from 'node:http2'
-import { Status } from 'nice-grpc'
+import { Status } from 'nice-grpc-common'
 
 /** How a call ended, as the server or the connection says it. */
 export interface CallStatus {

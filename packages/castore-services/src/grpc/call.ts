@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type ServiceDefinition, Status } from 'nice-grpc'
+import type { ServiceDefinition } from 'nice-grpc'
+import { Status } from 'nice-grpc-common'
 import type { CallOptions } from '../call-options.js'
 import type { Generation, GrpcChannel } from './channel.js'
 import type { GrpcClient, GrpcUpload } from './client.js'

@@ -1,5 +1,5 @@
 import { B3Digest } from '@neve/castore-model'
-import { Status } from 'nice-grpc'
+import { Status } from 'nice-grpc-common'
 import type { CallOptions } from '../call-options.js'
 import { type ChunkStore, DEFAULT_MAX_CHUNK_SIZE, type GetChunkOptions } from '../chunk-store.js'
 import { BlobTooLargeError, DataLossError } from '../errors.js'

@@ -1,5 +1,6 @@
 import { type ClientHttp2Stream, constants } from 'node:http2'
-import { type MethodDefinition, Status } from 'nice-grpc'
+import type { MethodDefinition } from 'nice-grpc'
+import { Status } from 'nice-grpc-common'
 import type { CallOptions } from '../call-options.js'
 import { abortable } from '../concurrency/abortable.js'
 import { CastoreError } from '../errors.js'

@@ -1,5 +1,5 @@
 import { B3Digest, CastoreModelError, Directory } from '@neve/castore-model'
-import { Status } from 'nice-grpc'
+import { Status } from 'nice-grpc-common'
 import type { CallOptions } from '../call-options.js'
 import type { DirectoryPutter, DirectoryService } from '../directory-service.js'
 import { CastoreError, DataLossError } from '../errors.js'

@@ -33,14 +33,19 @@ export class FrameError extends Error {
 /** Takes a stream of bytes apart into messages. */
 export class FrameDecoder {
   readonly #limit: number
+  readonly #compression: boolean
   readonly #header = new Uint8Array(FRAME_HEADER)
   #headerLength = 0
   #message: Uint8Array | undefined
   #length = 0
 
-  /** @param limit the longest message to accept, in bytes: no more is held */
-  constructor(limit: number) {
+  /**
+   * @param limit the longest message to accept, in bytes: no more is held
+   * @param compression whether messages may be compressed: then somebody else has to see to it
+   */
+  constructor(limit: number, compression = false) {
     this.#limit = limit
+    this.#compression = compression
   }
 
   /** Whether the stream may end here. */
@@ -54,7 +59,7 @@ export class FrameDecoder {
    * @param onMessage is given each message that became whole, in an array of its own
    * @throws FrameError
    */
-  push(bytes: Uint8Array, onMessage: (message: Uint8Array) => void): void {
+  push(bytes: Uint8Array, onMessage: (message: Uint8Array, compressed: boolean) => void): void {
     for (let at = 0; at < bytes.length; ) {
       if (this.#message === undefined) {
         while (this.#headerLength < FRAME_HEADER && at < bytes.length) {
@@ -72,13 +77,14 @@ export class FrameDecoder {
       if (this.#length < message.length) return
       this.#message = undefined
       this.#headerLength = 0
-      onMessage(message)
+      onMessage(message, this.#header[0] === 1)
     }
   }
 
   #begin(): Uint8Array {
     const [flag, a, b, c, d] = this.#header as unknown as [number, number, number, number, number]
-    if (flag !== 0) throw new FrameError('compressed', `received a compressed message (flag ${flag})`)
+    if (flag !== 0 && !(flag === 1 && this.#compression))
+      throw new FrameError('compressed', `received a compressed message (flag ${flag})`)
     const length = ((a << 24) | (b << 16) | (c << 8) | d) >>> 0
     if (length > this.#limit) {
       throw new FrameError('too-large', `received message larger than max (${length} vs ${this.#limit})`)

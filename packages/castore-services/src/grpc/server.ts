@@ -12,15 +12,14 @@ export {
   type CloseOptions,
   castoreServer,
   type GrpcServerLimits,
-  type GrpcServerTls,
   type Listener,
-  type ListenOptions,
 } from './server/castore-server.js'
 export { requestedDigest } from './server/digest.js'
 export {
   type DirectoryServiceImplementationOptions,
   directoryServiceImplementation,
 } from './server/directory-service.js'
+export { GrpcServer, type GrpcServerInit, type ServiceRegistry } from './server/grpc-server.js'
 export { BackendHealth, type BackendHealthOptions, type Probe } from './server/health/backend-health.js'
 export {
   addHealth,
@@ -28,7 +27,9 @@ export {
   type HealthInit,
   healthImplementation,
 } from './server/health/health-service.js'
+export type { GrpcServerTls } from './server/http2-endpoint.js'
 export { clearStaleSocket, type ListenAddress, parseListenAddress } from './server/listen-address.js'
+export type { ListenOptions, ListenTarget } from './server/listening.js'
 export { messagesOf } from './server/messages.js'
 export { type DescriptorFile, DescriptorFiles } from './server/reflection/descriptor-files.js'
 export {

@@ -6,6 +6,14 @@ export interface MessageCodec<T> {
   encode(message: T): Uint8Array
   /** @throws any error for bytes that are no such message; the peer then gets INTERNAL */
   decode(bytes: Uint8Array): T
+  /** The bytes of `encode` in several pieces, of which large ones are not copied. Default: there is only `encode`. */
+  readonly pieces?: ((message: T) => readonly Uint8Array[]) | undefined
+}
+
+/** What a method of ours has beside what nice-grpc knows. */
+export interface ResponsePieces<Response> {
+  /** See {@link MessageCodec.pieces}. */
+  readonly responsePieces?: ((message: Response) => readonly Uint8Array[]) | undefined
 }
 
 /** A method without its service: what goes in and comes out, and how often. */
@@ -102,6 +110,7 @@ export function defineService<Shapes extends Record<string, AnyShape>>(
       requestDeserialize: shape.request.decode,
       responseSerialize: shape.response.encode,
       responseDeserialize: shape.response.decode,
+      responsePieces: shape.response.pieces,
       options: {},
     },
   ])

@@ -1,4 +1,4 @@
-import { Status } from 'nice-grpc'
+import { Status } from 'nice-grpc-common'
 import { CastoreError, type CastoreErrorCode } from '../errors.js'
 
 /** A server's refusal, or that there is none to answer. */

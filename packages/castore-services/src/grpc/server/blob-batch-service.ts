@@ -1,5 +1,6 @@
 import type { B3Digest } from '@neve/castore-model'
-import { type CallContext, type ServiceImplementation, Status } from 'nice-grpc'
+import type { ServiceImplementation } from 'nice-grpc'
+import { type CallContext, Status } from 'nice-grpc-common'
 import type { BlobService } from '../../blob-service.js'
 import { sharedSignal } from '../../concurrency/shared-controller.js'
 import { BlobTooLargeError, DataLossError } from '../../errors.js'

@@ -1,6 +1,7 @@
 import { setImmediate } from 'node:timers/promises'
 import { type B3Digest, encodeStatBlobResponse } from '@neve/castore-model'
-import { type CallContext, type ServiceImplementation, Status } from 'nice-grpc'
+import type { ServiceImplementation } from 'nice-grpc'
+import { type CallContext, Status } from 'nice-grpc-common'
 import { blobStream } from '../../blob/stream.js'
 import { type BlobService, DEFAULT_GET_MAX_SIZE } from '../../blob-service.js'
 import { BlobTooLargeError } from '../../errors.js'

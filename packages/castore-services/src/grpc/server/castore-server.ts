@@ -1,7 +1,5 @@
-import { chmod } from 'node:fs/promises'
+import type { Duplex } from 'node:stream'
 import { createSecureContext } from 'node:tls'
-import { ServerCredentials } from '@grpc/grpc-js'
-import { type ChannelOptions, createServer, type Server } from 'nice-grpc'
 import type { BlobService } from '../../blob-service.js'
 import type { DirectoryService } from '../../directory-service.js'
 import { CastoreError } from '../../errors.js'
@@ -10,22 +8,13 @@ import { BLOB_GRPC_SERVICE, DIRECTORY_GRPC_SERVICE } from '../castore-definition
 import { DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_WINDOW } from '../channel.js'
 import { blobBatchImplementation } from './blob-batch-service.js'
 import { blobServiceImplementation } from './blob-service.js'
-import { directSend } from './direct-send.js'
 import { directoryServiceImplementation } from './directory-service.js'
-import { clearStaleSocket, type ListenAddress, parseListenAddress } from './listen-address.js'
+import { GrpcServer } from './grpc-server.js'
+import { type GrpcServerTls, Http2Endpoint } from './http2-endpoint.js'
+import { boundAddress, type ListenOptions, type ListenTarget, openSocket } from './listening.js'
 import { registerService } from './register-service.js'
-import { ServerSessions } from './server-sessions.js'
 import { addSplitServices, type SplitServices } from './split-services.js'
 import type { OnServerError } from './status.js'
-
-/** What a server shows, and whom it lets in. Everything is PEM. */
-export interface GrpcServerTls {
-  readonly cert: Uint8Array
-  /** The private key of `cert`. */
-  readonly key: Uint8Array
-  /** Lets in only clients with a certificate that one of these authorities signed. Default: everybody. */
-  readonly clientCa?: Uint8Array | undefined
-}
 
 /** What one client may ask for. */
 export interface GrpcServerLimits {
@@ -54,11 +43,11 @@ export interface CastoreServerInit {
   readonly verifyPut?: boolean | undefined
   /** Served as DirectoryService. Default: that service is not there. */
   readonly directories?: DirectoryService | undefined
-  /** Default: plain text. */
+  /** Of TCP connections; those over unix sockets are plain text. Default: none, plain text. */
   readonly tls?: GrpcServerTls | undefined
   readonly limits?: GrpcServerLimits | undefined
-  /** Adds further services, under {@link registerService} or by nice-grpc's own means. Called for each address. */
-  readonly extend?: ((server: Server) => void) | undefined
+  /** Adds further services, with `add` or {@link registerService}, and puts middleware before all with `use`. */
+  readonly extend?: ((server: GrpcServer) => void) | undefined
   /** Told of failures that are not the client's. Default: nobody is. */
   readonly onError?: OnServerError | undefined
 }
@@ -83,146 +72,110 @@ export interface CloseOptions {
 export interface CastoreServer extends AsyncDisposable {
   /**
    * Listens on an address: `127.0.0.1:8000`, `[::1]:0`, `unix:/run/castore.sock` or the absolute path of a socket. The
-   * file of a socket that nobody answers on is replaced.
+   * file of a socket that nobody answers on is replaced. Or takes over what listens already.
    *
    * @throws CastoreError `invalid-input` for a bad address, certificate or key; `unavailable` when it is taken or not ours
    */
-  listen(address: string, options?: ListenOptions): Promise<Listener>
-  /** Closes every listener. The services are the caller's and stay open. */
+  listen(target: ListenTarget, options?: ListenOptions): Promise<Listener>
+  /**
+   * Serves one connection in plain text, such as that over standard input and output. It is closed in the end.
+   *
+   * @returns once it is over
+   */
+  accept(connection: Duplex): Promise<void>
+  /** Closes every listener and connection. The services are the caller's and stay open. */
   close(options?: CloseOptions): Promise<void>
-}
-
-/** Options of {@link CastoreServer.listen}. */
-export interface ListenOptions {
-  /** Permissions of a socket's file. Default: what the process' umask leaves. */
-  readonly mode?: number | undefined
 }
 
 const DEFAULT_GRACE = 10_000
 const DEFAULT_MAX_CONCURRENT_CALLS = 1024
-/** How often to ask a client that is silent whether it is still there: its uploads hold memory. */
-const KEEP_ALIVE_INTERVAL = 120_000
 
 /** Serves blobs and directories over gRPC, to clients of both generations (spec 02 section 10, spec 03 section 9.4). */
 export function castoreServer(init: CastoreServerInit): CastoreServer {
-  const listeners = new Set<Listener>()
-  const close = async (options?: CloseOptions): Promise<void> => {
-    await Promise.all([...listeners].map((listener) => listener.close(options)))
+  const { tls, limits = {} } = init
+  const services = makeServices(init)
+  const endpoints = new Set<Http2Endpoint>()
+
+  function openEndpoint(secure: boolean): Http2Endpoint {
+    const endpoint = new Http2Endpoint({
+      onStream: (stream, headers) => services.serve(stream, headers),
+      tls: secure ? tls : undefined,
+      window: limits.window ?? DEFAULT_WINDOW,
+      maxConcurrentCalls: limits.maxConcurrentCalls ?? DEFAULT_MAX_CONCURRENT_CALLS,
+    })
+    endpoints.add(endpoint)
+    return endpoint
   }
+
+  async function closeEndpoint(endpoint: Http2Endpoint, { grace = DEFAULT_GRACE }: CloseOptions = {}) {
+    await endpoint.close(grace)
+    endpoints.delete(endpoint)
+  }
+
+  async function close(options?: CloseOptions): Promise<void> {
+    await Promise.all([...endpoints].map((endpoint) => closeEndpoint(endpoint, options)))
+  }
+
   return {
-    async listen(text, options = {}) {
-      const address = parseListenAddress(text)
-      const secrets = credentials(init.tls)
-      if (address.kind === 'unix') await clearStaleSocket(address.path)
-      const sessions = new ServerSessions(init.limits?.window ?? DEFAULT_WINDOW)
-      const server = makeServer(init, sessions)
-      const target = address.kind === 'unix' ? `unix:${address.path}` : `${address.host}:${address.port}`
-      let port: number
-      try {
-        port = await server.listen(target, secrets)
-      } catch (cause) {
-        const reason = cause instanceof Error ? cause.message : String(cause)
-        throw new CastoreError('unavailable', `unable to listen on ${text}: ${reason}`, { cause })
+    async listen(target, options) {
+      if (tls !== undefined) checkTls(tls)
+      const socket = await openSocket(target, options)
+      const { secure, address, url } = boundAddress(socket, tls !== undefined, descriptorOf(target))
+      const endpoint = openEndpoint(secure)
+      endpoint.adopt(socket)
+      let closing: Promise<void> | undefined
+      const closeOnce = (closeOptions?: CloseOptions): Promise<void> => {
+        closing ??= closeEndpoint(endpoint, closeOptions)
+        return closing
       }
-      const listener = makeListener(server, sessions, address, port, init.tls !== undefined, () =>
-        listeners.delete(listener),
-      )
-      listeners.add(listener)
-      if (address.kind === 'unix' && options.mode !== undefined) await chmod(address.path, options.mode)
-      return listener
+      return { address, url, close: closeOnce, [Symbol.asyncDispose]: () => closeOnce() }
+    },
+    async accept(connection) {
+      const endpoint = openEndpoint(false)
+      try {
+        await endpoint.accept(connection)
+      } finally {
+        await closeEndpoint(endpoint)
+      }
     },
     close,
     [Symbol.asyncDispose]: close,
   }
 }
 
-function makeServer(init: CastoreServerInit, sessions: ServerSessions): Server {
-  const { blobs, split = blobs, verifyPut, directories, limits = {}, extend, onError } = init
-  const options: ChannelOptions = {
-    'grpc.max_receive_message_length': limits.maxMessageSize ?? DEFAULT_MAX_MESSAGE_SIZE,
-    'grpc.max_send_message_length': -1,
-    'grpc.max_concurrent_streams': limits.maxConcurrentCalls ?? DEFAULT_MAX_CONCURRENT_CALLS,
-    'grpc.keepalive_time_ms': KEEP_ALIVE_INTERVAL,
-    'grpc.enable_channelz': 0,
-    interceptors: [sessions.intercept, directSend],
-  }
-  const server = createServer(options)
+function makeServices(init: CastoreServerInit): GrpcServer {
+  const { blobs, split = blobs, verifyPut, directories, limits = {}, extend, onError = () => {} } = init
+  const server = new GrpcServer({
+    maxMessageSize: limits.maxMessageSize ?? DEFAULT_MAX_MESSAGE_SIZE,
+    onError,
+  })
   if (blobs !== undefined) {
     registerService(server, BLOB_GRPC_SERVICE, blobServiceImplementation(blobs, { onError }))
     registerService(server, BLOB_BATCH_GRPC_SERVICE, blobBatchImplementation(blobs, { onError }))
   }
   if (directories !== undefined) {
-    registerService(
-      server,
-      DIRECTORY_GRPC_SERVICE,
-      directoryServiceImplementation(directories, { ...limits, onError }),
-    )
+    const implementation = directoryServiceImplementation(directories, { ...limits, onError })
+    registerService(server, DIRECTORY_GRPC_SERVICE, implementation)
   }
   if (split) addSplitServices(server, split, { verifyPut, onError })
   extend?.(server)
   return server
 }
 
-function makeListener(
-  server: Server,
-  sessions: ServerSessions,
-  address: ListenAddress,
-  port: number,
-  tls: boolean,
-  onClosed: () => void,
-): Listener {
-  const text = address.kind === 'unix' ? `unix:${address.path}` : `${address.host}:${port}`
-  const scheme = tls ? 'grpc+https' : 'grpc+http'
-  let closing: Promise<void> | undefined
-  const shutDown = async ({ grace = DEFAULT_GRACE }: CloseOptions): Promise<void> => {
-    let timer: NodeJS.Timeout | undefined
-    // A session that a broken client brought down does not tell the library that it is over: nobody waits for that.
-    const forced = new Promise<void>((resolve) => {
-      timer = setTimeout(() => {
-        server.forceShutdown()
-        sessions.destroy()
-        resolve()
-      }, grace)
-    })
-    try {
-      await Promise.race([server.shutdown(), forced])
-    } finally {
-      clearTimeout(timer)
-      onClosed()
-    }
-  }
-  const close = (options: CloseOptions = {}): Promise<void> => {
-    closing ??= shutDown(options)
-    return closing
-  }
-  return {
-    address: text,
-    url:
-      address.kind === 'unix'
-        ? `grpc+unix:${address.path.split('/').map(encodeURIComponent).join('/')}`
-        : `${scheme}://${text}`,
-    close,
-    [Symbol.asyncDispose]: () => close(),
-  }
-}
-
-function credentials(tls: GrpcServerTls | undefined): ServerCredentials {
-  if (tls === undefined) return ServerCredentials.createInsecure()
-  const { cert, key, clientCa } = tls
+/** What cannot be used is told before anything listens. */
+function checkTls({ cert, key, clientCa }: GrpcServerTls): void {
   try {
-    // The library finds out when it begins to listen, and says only that.
     createSecureContext({
       cert: Buffer.from(cert),
       key: Buffer.from(key),
       ca: clientCa && Buffer.from(clientCa),
     })
-    return ServerCredentials.createSsl(
-      clientCa === undefined ? null : Buffer.from(clientCa),
-      [{ cert_chain: Buffer.from(cert), private_key: Buffer.from(key) }],
-      clientCa !== undefined,
-    )
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause)
     throw new CastoreError('invalid-input', `unusable certificate or key: ${text}`, { cause })
   }
+}
+
+function descriptorOf(target: ListenTarget): number | undefined {
+  return typeof target !== 'string' && 'fd' in target ? target.fd : undefined
 }

@@ -1,5 +1,5 @@
 import { B3Digest } from '@neve/castore-model'
-import { Status } from 'nice-grpc'
+import { Status } from 'nice-grpc-common'
 import { serverError } from './status.js'
 
 /** The digest of a request. Throws INVALID_ARGUMENT for one of a wrong length, or none. */

@@ -1,5 +1,6 @@
 import { Directory, DirectoryError } from '@neve/castore-model'
-import { type CallContext, type ServiceImplementation, Status } from 'nice-grpc'
+import type { ServiceImplementation } from 'nice-grpc'
+import { type CallContext, Status } from 'nice-grpc-common'
 import { DirectoryGraph } from '../../directory/graph.js'
 import type { ValidatedGraph } from '../../directory/validated-graph.js'
 import type { DirectoryService } from '../../directory-service.js'

@@ -1,11 +1,12 @@
-import type { Server, ServiceDefinition } from 'nice-grpc'
+import type { ServiceDefinition, ServiceImplementation } from 'nice-grpc'
 import type { GrpcServiceDefinition } from '../service-definition.js'
+import type { ServiceRegistry } from './grpc-server.js'
 
 /** Registers a service under the name of each of its generations. */
 export function registerService<D extends ServiceDefinition>(
-  server: Server,
+  server: ServiceRegistry,
   service: GrpcServiceDefinition<D>,
-  implementation: Parameters<typeof server.add<D>>[1],
+  implementation: ServiceImplementation<D>,
 ): void {
   for (const definition of service.generations.values()) server.add(definition, implementation)
 }

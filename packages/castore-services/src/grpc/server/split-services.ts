@@ -1,5 +1,6 @@
 import type { B3Digest } from '@neve/castore-model'
-import { type CallContext, type Server, type ServiceImplementation, Status } from 'nice-grpc'
+import type { ServiceImplementation } from 'nice-grpc'
+import { type CallContext, Status } from 'nice-grpc-common'
 import type { BlobListStore } from '../../blob-list-store.js'
 import type { BlobService } from '../../blob-service.js'
 import { type ChunkStore, DEFAULT_MAX_CHUNK_SIZE } from '../../chunk-store.js'
@@ -17,6 +18,7 @@ import {
 import { concatenated } from '../spooled-blob.js'
 import { expectWhole, type ServiceImplementationOptions } from './blob-service.js'
 import { requestedDigest } from './digest.js'
+import type { ServiceRegistry } from './grpc-server.js'
 import { registerService } from './register-service.js'
 import { serverError, statusOf } from './status.js'
 
@@ -35,12 +37,12 @@ export interface SplitServicesOptions extends ServiceImplementationOptions {
 }
 
 /**
- * Registers `ChunkStoreService` and `BlobStoreService` (spec 10 section 1) with a nice-grpc server.
+ * Registers `ChunkStoreService` and `BlobStoreService` (spec 10 section 1).
  *
  * @param services a blob service, or the two halves of one
  */
 export function addSplitServices(
-  server: Server,
+  server: ServiceRegistry,
   services: BlobService | SplitServices,
   options: SplitServicesOptions = {},
 ): void {

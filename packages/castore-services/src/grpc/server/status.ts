@@ -1,5 +1,5 @@
 import { CastoreModelError } from '@neve/castore-model'
-import { type CallContext, ServerError, Status } from 'nice-grpc'
+import { type CallContext, ServerError, Status } from 'nice-grpc-common'
 import { CastoreError, type CastoreErrorCode } from '../../errors.js'
 
 const STATUSES: Readonly<Record<CastoreErrorCode, Status>> = {

@@ -1,8 +1,14 @@
 import { type CastoreModelError, decodeAnonymousNode, type Node } from '@neve/castore-model'
 import { toUint64 } from '@neve/castore-model/proto'
 import type { BlobService, CallOptions, DirectoryService } from '@neve/castore-services'
-import { type OnServerError, registerService, serverError } from '@neve/castore-services/grpc/server'
-import { type CallContext, type Server, type ServiceImplementation, Status } from 'nice-grpc'
+import {
+  type OnServerError,
+  registerService,
+  type ServiceRegistry,
+  serverError,
+} from '@neve/castore-services/grpc/server'
+import type { ServiceImplementation } from 'nice-grpc'
+import { type CallContext, Status } from 'nice-grpc-common'
 import { StoreError } from '../../errors.js'
 import { snix } from '../../generated/store-proto.js'
 import { LocalNarCalculation } from '../../nar-calculation.js'
@@ -30,7 +36,7 @@ export interface PathInfoServiceImplementationOptions {
 
 /** Registers {@link pathInfoServiceImplementation} under the names of both generations (DESIGN decision 3). */
 export function addPathInfoService(
-  server: Server,
+  server: ServiceRegistry,
   pathInfos: PathInfoService,
   options?: PathInfoServiceImplementationOptions,
 ): void {

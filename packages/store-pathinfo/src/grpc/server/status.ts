@@ -1,5 +1,5 @@
 import { type OnServerError, serverError, statusOf } from '@neve/castore-services/grpc/server'
-import { type CallContext, Status } from 'nice-grpc'
+import { type CallContext, Status } from 'nice-grpc-common'
 import { StoreError, type StoreErrorCode } from '../../errors.js'
 
 /** What is not here is the server's own trouble: INTERNAL. */

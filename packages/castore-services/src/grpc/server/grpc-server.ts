@@ -1,0 +1,91 @@
+import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { CompatServiceDefinition, Server, ServiceImplementation } from 'nice-grpc'
+import { composeServerMiddleware, type ServerMiddleware, Status } from 'nice-grpc-common'
+import { statusHeaders } from './call-metadata.js'
+import { discardRest } from './discard-rest.js'
+import { ServerCall } from './server-call.js'
+import { ServerMethod, servedMethods } from './server-method.js'
+import type { OnServerError } from './status.js'
+
+/** What services are registered with: a server of ours, or one of nice-grpc. */
+export type ServiceRegistry = Pick<Server, 'add'>
+
+/** Encodings of requests that are understood. */
+const ENCODINGS = ['identity', 'gzip']
+
+/** How a {@link GrpcServer} serves. */
+export interface GrpcServerInit {
+  /** The longest request to accept, in bytes. */
+  readonly maxMessageSize: number
+  readonly onError: OnServerError
+}
+
+/**
+ * The services that are there, and what stands before them. Services are defined and implemented as for nice-grpc; what
+ * comes over HTTP/2 is handled here (dependencies.md says why).
+ */
+export class GrpcServer implements ServiceRegistry {
+  readonly #init: GrpcServerInit
+  readonly #methods = new Map<string, ServerMethod>()
+  #middleware: ServerMiddleware | undefined
+
+  constructor(init: GrpcServerInit) {
+    this.#init = init
+  }
+
+  /** Puts something before the methods of all services. What was put first is called first. */
+  use(middleware: ServerMiddleware): this {
+    this.#middleware =
+      this.#middleware === undefined ? middleware : composeServerMiddleware(this.#middleware, middleware)
+    return this
+  }
+
+  /** Adds a service. Methods of the same name are replaced. */
+  add<Service extends CompatServiceDefinition>(
+    definition: Service,
+    implementation: ServiceImplementation<Service>,
+  ): void {
+    for (const [name, method] of servedMethods(definition)) {
+      this.#methods.set(method.path, new ServerMethod(method, implementation, name, this.#init.onError))
+    }
+  }
+
+  /** Serves a request of HTTP/2. */
+  serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    // Listened to without a gap: an error that nobody hears ends the process. Who is concerned hears of the close.
+    stream.on('error', () => {})
+    if (!/^application\/grpc(?:$|[+;])/.test(headers['content-type'] ?? ''))
+      refuse(stream, { ':status': 415 })
+    else if (headers[':method'] !== 'POST') refuse(stream, { ':status': 405, allow: 'POST' })
+    else this.#serve(stream, headers)
+  }
+
+  #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
+    const path = headers[':path'] ?? ''
+    const method = this.#methods.get(path)
+    const encoding = headers['grpc-encoding'] ?? 'identity'
+    if (method === undefined) refuse(stream, unimplemented(`unknown method ${path}`))
+    else if (!ENCODINGS.includes(String(encoding))) {
+      refuse(stream, {
+        ...unimplemented(`unsupported encoding '${encoding}'`),
+        'grpc-accept-encoding': ENCODINGS.join(),
+      })
+    } else {
+      const { requestStream } = method.definition
+      const { maxMessageSize } = this.#init
+      void method.serve(new ServerCall({ stream, headers, maxMessageSize, requestStream }), this.#middleware)
+    }
+  }
+}
+
+function unimplemented(details: string) {
+  const status = statusHeaders({ code: Status.UNIMPLEMENTED, details })
+  return { ':status': 200, 'content-type': 'application/grpc', ...status }
+}
+
+/** Answers without looking at what the client sends. */
+function refuse(stream: ServerHttp2Stream, headers: Parameters<ServerHttp2Stream['respond']>[0]): void {
+  if (stream.destroyed || stream.closed) return
+  stream.respond(headers, { endStream: true })
+  discardRest(stream)
+}
