@@ -1,5 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
-import { ServerError, type ServerMiddleware, Status } from 'nice-grpc'
+import { ServerError, type ServerMiddleware, Status } from 'nice-grpc-common'
 import { CastoreError } from '../../errors.js'
 import { checkToken, readPrivateFile } from '../token.js'
 

@@ -46,7 +46,10 @@ export interface CastoreServerInit {
   /** Of TCP connections; those over unix sockets are plain text. Default: none, plain text. */
   readonly tls?: GrpcServerTls | undefined
   readonly limits?: GrpcServerLimits | undefined
-  /** Adds further services, with `add` or {@link registerService}, and puts middleware before all with `use`. */
+  /**
+   * Adds further services, with `add` or {@link registerService}, and puts middleware before all with `use`. Called once,
+   * before the first connection.
+   */
   readonly extend?: ((server: GrpcServer) => void) | undefined
   /** Told of failures that are not the client's. Default: nobody is. */
   readonly onError?: OnServerError | undefined
@@ -93,10 +96,12 @@ const DEFAULT_MAX_CONCURRENT_CALLS = 1024
 /** Serves blobs and directories over gRPC, to clients of both generations (spec 02 section 10, spec 03 section 9.4). */
 export function castoreServer(init: CastoreServerInit): CastoreServer {
   const { tls, limits = {} } = init
-  const services = makeServices(init)
+  let made: GrpcServer | undefined
   const endpoints = new Set<Http2Endpoint>()
 
   function openEndpoint(secure: boolean): Http2Endpoint {
+    made ??= makeServices(init)
+    const services = made
     const endpoint = new Http2Endpoint({
       onStream: (stream, headers) => services.serve(stream, headers),
       tls: secure ? tls : undefined,

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type CallContext, type Server, type ServiceImplementation, Status } from 'nice-grpc'
+import type { ServiceImplementation } from 'nice-grpc'
+import { type CallContext, Status } from 'nice-grpc-common'
 import { defineService, serverStreaming, unary } from '../../service-definition.js'
+import type { ServiceRegistry } from '../grpc-server.js'
 import { serverError } from '../status.js'
 import type { BackendHealth } from './backend-health.js'
 import { healthCheckRequest, healthCheckResponse, ServingStatus } from './messages.js'
@@ -25,7 +27,7 @@ export interface HealthInit {
 }
 
 /** Lets clients ask whether services work: whether their backends answer (spec 08 sections 3.1 and 9). */
-export function addHealth(server: Pick<Server, 'add'>, init: HealthInit): void {
+export function addHealth(server: ServiceRegistry, init: HealthInit): void {
   server.add(HEALTH_GRPC_SERVICE, healthImplementation(init))
 }
 

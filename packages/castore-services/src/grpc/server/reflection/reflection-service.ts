@@ -1,7 +1,9 @@
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { type Server, type ServiceImplementation, Status } from 'nice-grpc'
+import type { ServiceImplementation } from 'nice-grpc'
+import { Status } from 'nice-grpc-common'
 import { bidirectional, defineService } from '../../service-definition.js'
+import type { ServiceRegistry } from '../grpc-server.js'
 import { serverError } from '../status.js'
 import { DescriptorFiles } from './descriptor-files.js'
 import {
@@ -44,7 +46,7 @@ const MAX_REQUESTS = 10_000
  * Lets clients ask what services, methods and messages there are (spec 08 section 3.1), so that `grpcurl` and its like
  * need no .proto files.
  */
-export function addReflection(server: Pick<Server, 'add'>, init: ReflectionInit): void {
+export function addReflection(server: ServiceRegistry, init: ReflectionInit): void {
   const implementation = reflectionImplementation(init)
   for (const definition of REFLECTION_GRPC_SERVICES) server.add(definition, implementation)
 }
