@@ -12,6 +12,7 @@ const FOLDER = process.env['NEVE_TEST_SERVERS'] ?? join(homedir(), '.cache/neve-
 const GO_PACKAGES = {
   versitygw: 'github.com/versity/versitygw/cmd/versitygw@v1.8.0',
   emulator: 'cloud.google.com/go/bigtable/cmd/emulator@v1.58.0',
+  grpcurl: 'github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3',
   'fake-gcs-server': 'github.com/fsouza/fake-gcs-server@v1.56.1',
 }
 const AZURITE = 'azurite@3.35.0'

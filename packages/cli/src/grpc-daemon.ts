@@ -2,7 +2,6 @@ import type { CastoreServerInit } from '@neve/castore-services/grpc/server'
 import type { Store } from '@neve/store-pathinfo'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { Context, GlobalOptions } from './context.js'
-import { describe } from './messages.js'
 
 /** Options of the commands that serve a store over gRPC. */
 export interface DaemonOptions extends GlobalOptions {
@@ -64,9 +63,6 @@ export function addDaemonOptions(command: Command): Command {
     .option('--ready-fd <number>', 'write a line break to this descriptor when clients can connect', parseFd)
 }
 
-/** Tells of a failure that is not a client's. */
-export type OnError = NonNullable<CastoreServerInit['onError']>
-
 /**
  * Serves a store until it is told to stop.
  *
@@ -75,28 +71,32 @@ export type OnError = NonNullable<CastoreServerInit['onError']>
 export async function serveStore(
   context: Context,
   options: DaemonOptions,
-  extend?: (store: Store, onError: OnError) => Promise<CastoreServerInit['extend']>,
+  extend?: (store: Store) => Promise<CastoreServerInit['extend']>,
 ): Promise<void> {
-  const [{ listenAddresses, readTls, waitForStop }, { castoreServer }] = await Promise.all([
-    import('./serving.js'),
-    import('@neve/castore-services/grpc/server'),
-  ])
+  const [{ listenAddresses, readTls, waitForStop }, { castoreServer }, { observedStore, observeServer }] =
+    await Promise.all([
+      import('./serving.js'),
+      import('@neve/castore-services/grpc/server'),
+      import('./observe/observed-server.js'),
+    ])
   const given = [...(options.listenAddress ?? []), ...(options.listen ?? [])]
   const addresses = listenAddresses(given.length === 0 ? [DEFAULT_LISTEN] : given, options)
   const tls = readTls(options)
-  const { stderr, signal } = context.io
+  const { signal } = context.io
   await using opened = await context.openStore(options, options.readOnly === true ? 'read' : 'write')
-  const store = options.readOnly === true ? await readonlyStore(opened) : opened
-  const onError: OnError = (method, error) => {
-    stderr.write(`neve: ${method}: ${describe(error, context.io.debug)}\n`)
-  }
+  const store = observedStore(options.readOnly === true ? await readonlyStore(opened) : opened)
+  const stopping = new AbortController()
+  const observe = await observeServer({ store, log: await context.log(), stop: stopping.signal })
+  const addMore = await extend?.(store)
   const server = castoreServer({
     blobs: store.blobs,
     directories: store.directories,
     tls,
     verifyPut: options.verifyPut,
-    extend: await extend?.(store, onError),
-    onError,
+    extend(registry) {
+      addMore?.(registry)
+      observe(registry)
+    },
   })
   try {
     const urls: string[] = []
@@ -107,6 +107,7 @@ export async function serveStore(
     context.runsUntilStopped = true
     await waitForStop(context, urls, options.readyFd)
   } finally {
+    stopping.abort()
     await server.close({ grace: options.grace * 1000 })
   }
 }

@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import { COMMANDS } from './command-list.js'
 import type { Context } from './context.js'
 import { oneLine } from './messages.js'
+import { addLogOptions, LOG_FLAGS, type LogOptions } from './observe/log-options.js'
 import { addStoreOptions, STORE_FLAGS } from './store-options.js'
 import { version } from './version.js'
 
@@ -24,7 +25,10 @@ Environment:
   BLOB_SERVICE_ADDR, DIRECTORY_SERVICE_ADDR, PATH_INFO_SERVICE_ADDR
                           addresses, where no flag is given; with NEVE_ before them they go before those without
   NEVE_DIRECTORY_SIZES    once or twice, where --directory-sizes is not given
+  NEVE_LOG, NEVE_LOG_FORMAT
+                          where --log-level, --log-format are not given
   NEVE_DEBUG              1 shows stack traces
+  OTEL_*                  where to tell traces and metrics, by OpenTelemetry's own names: docs/observability.md
 
 Exit status: 0; 1 when something failed; 2 for a mistake in the command line; 130 when interrupted.
 `
@@ -36,6 +40,7 @@ export async function buildProgram(context: Context, argv: readonly string[]): P
     .usage('[options] COMMAND ...')
     .helpCommand(false)
     .addHelpText('after', EXAMPLES)
+    .hook('preAction', (_, action) => context.setLogging(action.optsWithGlobals<LogOptions>()))
   adjust(program, context)
   const wanted = commandName(argv)
   for (const { name, summary, load } of COMMANDS) {
@@ -58,7 +63,7 @@ export async function buildWholeProgram(context: Context): Promise<Command> {
 /** The program with the options that every command has. */
 function emptyProgram(): Command {
   const program = new Command('neve').version(`neve ${version}`, '-V, --version', 'print the version')
-  return addStoreOptions(program).option('--no-progress', 'draw no progress bars')
+  return addLogOptions(addStoreOptions(program)).option('--no-progress', 'draw no progress bars')
 }
 
 /** Output goes through ours, in our form; nothing ends the process. */
@@ -86,11 +91,11 @@ function usageMessage(text: string): string {
 }
 
 /** The word that names the command: the first that is neither an option nor the value of one. */
-function commandName(argv: readonly string[]): string | undefined {
+export function commandName(argv: readonly string[]): string | undefined {
   const words = argv[0] === 'help' ? argv.slice(1) : argv
   for (let at = 0; at < words.length; at++) {
     const word = words[at]!
-    if (STORE_FLAGS.includes(word)) at++
+    if (STORE_FLAGS.includes(word) || LOG_FLAGS.includes(word)) at++
     else if (!word.startsWith('-')) return word
   }
   return undefined

@@ -1,8 +1,9 @@
 import { CommanderError } from 'commander'
 import { Context } from './context.js'
 import type { Io } from './io.js'
+import type { Telemetry } from './observe/telemetry.js'
 import { OutputClosedError } from './output/errors.js'
-import { buildProgram } from './program.js'
+import { buildProgram, commandName } from './program.js'
 
 /** What a shell reports for a program whose reader went away. */
 const EXIT_OUTPUT_CLOSED = 141
@@ -18,10 +19,16 @@ export const EXIT_INTERRUPTED = 130
  */
 export async function run(argv: readonly string[], io: Io): Promise<number> {
   const context = new Context(io)
+  const begun = performance.now()
+  let telemetry: Telemetry | undefined
   try {
-    const program = await buildProgram(context, argv)
-    await program.parseAsync(helpRequest(argv), { from: 'user' })
-    await io.stdout.flush()
+    telemetry = await openTelemetry(context)
+    const work = async (): Promise<void> => {
+      const program = await buildProgram(context, argv)
+      await program.parseAsync(helpRequest(argv), { from: 'user' })
+      await io.stdout.flush()
+    }
+    await (telemetry === undefined ? work() : telemetry.span(`neve ${commandName(argv) ?? ''}`.trim(), work))
   } catch (error) {
     if (io.signal.aborted && !context.runsUntilStopped) return EXIT_INTERRUPTED
     if (error instanceof OutputClosedError) return EXIT_OUTPUT_CLOSED
@@ -33,8 +40,20 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
       if (failure instanceof OutputClosedError) return EXIT_OUTPUT_CLOSED
       if (failure !== error) context.fail(failure)
     }
+  } finally {
+    await telemetry?.shutdown()
+    context.debug({ ms: Math.round(performance.now() - begun) }, 'finished')
   }
   return io.signal.aborted && !context.runsUntilStopped ? EXIT_INTERRUPTED : context.exitCode
+}
+
+/** Begins to tell OpenTelemetry what the environment asks for. */
+async function openTelemetry(context: Context): Promise<Telemetry | undefined> {
+  if (!Object.keys(process.env).some((name) => name.startsWith('OTEL_'))) return undefined
+  const plan = (await import('./observe/telemetry-plan.js')).telemetryPlan()
+  if (plan === undefined) return undefined
+  const { startTelemetry } = await import('./observe/telemetry.js')
+  return await startTelemetry(plan, (message) => void context.log().then((log) => log.warn(message)))
 }
 
 /** `help ls` as `ls --help`. */

@@ -66,12 +66,13 @@ function read(flag: string, path: string): Uint8Array {
 
 /** Tells that clients can connect, and waits until the user wants it to stop. */
 export async function waitForStop(
-  { io }: Context,
+  context: Context,
   urls: readonly string[],
   readyFd: number | undefined,
 ): Promise<void> {
-  const { signal, stderr } = io
-  stderr.write(`neve: serving on ${urls.join(' ')}\n`)
+  const { signal } = context.io
+  const log = await context.log()
+  log.info({ listen_address: urls }, `serving on ${urls.join(' ')}`)
   if (readyFd !== undefined) {
     try {
       writeSync(readyFd, '\n')
@@ -84,5 +85,5 @@ export async function waitForStop(
   await new Promise<void>((stop) => {
     signal.addEventListener('abort', () => stop(), { once: true })
   })
-  stderr.write('neve: stopping once calls that run have ended; again to stop at once\n')
+  log.info('stopping once calls that run have ended; again to stop at once')
 }

@@ -16,14 +16,6 @@ export interface BlobCopyState {
   readonly doneBytes: number
 }
 
-/** Settings of {@link BlobCopy}, as those of the copy that it is part of. */
-export interface BlobCopyOptions {
-  readonly concurrency: number
-  readonly reuseChunks: boolean
-  readonly heal: boolean
-  readonly whole: WholeClosures | undefined
-}
-
 /** Large blobs that are copied at once: each has chunks under way on both sides. */
 const LARGE_AT_ONCE = 4
 /** Chunks of one large blob that are fetched ahead. */
@@ -41,8 +33,10 @@ export class BlobCopy {
   presentBlobs = 0
   readonly #from: BlobService
   readonly #to: BlobService
-  readonly #options: BlobCopyOptions
+  readonly #concurrency: number
+  readonly #reuseChunks: boolean
   readonly #onProgress: (state: BlobCopyState) => void
+  readonly #known: WholeClosures | undefined
   readonly #large = new ByteSemaphore(LARGE_AT_ONCE)
   readonly #seen = new Set<string>()
   #blobs = 0
@@ -51,20 +45,24 @@ export class BlobCopy {
 
   constructor(
     { from, to }: { readonly from: BlobService; readonly to: BlobService },
-    options: BlobCopyOptions,
+    concurrency: number,
+    reuseChunks: boolean,
     onProgress: (state: BlobCopyState) => void,
+    whole?: WholeClosures,
   ) {
     this.#from = from
     this.#to = to
-    this.#options = options
+    this.#concurrency = concurrency
+    this.#reuseChunks = reuseChunks
     this.#onProgress = onProgress
+    this.#known = whole
   }
 
   /** Copies what is missing of the blobs of these files. When it settles, nothing runs any more. */
   run(files: AsyncGenerator<FileNode, void, undefined>, options: CallOptions): Promise<void> {
     return eachConcurrent(
       this.#different(files),
-      this.#options.concurrency,
+      this.#concurrency,
       (file, signal) => this.#blob(file, { signal }),
       options,
     )
@@ -96,10 +94,8 @@ export class BlobCopy {
   }
 
   async #isPresent(file: FileNode, options: CallOptions): Promise<boolean> {
-    const { heal, whole } = this.#options
-    if (heal) return false
     // A list whose chunks are not all there makes no blob.
-    return whole === undefined ? this.#to.has(file.digest, options) : whole.has(file, options)
+    return this.#known === undefined ? this.#to.has(file.digest, options) : this.#known.has(file, options)
   }
 
   #tell(): void {
@@ -131,7 +127,7 @@ export class BlobCopy {
   }
 
   async #largeBlob(file: FileNode, options: CallOptions): Promise<void> {
-    const chunks = this.#options.reuseChunks ? await this.#from.chunks(file.digest, options) : undefined
+    const chunks = this.#reuseChunks ? await this.#from.chunks(file.digest, options) : undefined
     await using writer = this.#to.openWrite(options)
     let written = 0n
     const pieces =

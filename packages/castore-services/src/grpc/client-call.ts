@@ -8,6 +8,7 @@ import { type CallStatus, statusOfHttp, statusOfReset, statusOfTrailers } from '
 import type { Connection, RunningCall } from './connection.js'
 import { FrameDecoder, FrameError, framed, frameHeader } from './message-frames.js'
 import { GrpcStatusError } from './status-error.js'
+import { type CallTelemetry, clientCallTelemetry } from './telemetry.js'
 
 /** What a call needs to know of its channel. */
 export interface CallPeer {
@@ -54,6 +55,9 @@ export class ClientCall<Request, Response> implements RunningCall {
   #unsent = 0
   #over = false
   #failure: unknown
+  #telemetry: CallTelemetry | undefined
+  #sent = 0
+  #received = 0
   #wake: () => void = () => {}
 
   constructor(peer: CallPeer, method: AnyMethod<Request, Response>, { signal }: CallOptions) {
@@ -67,22 +71,29 @@ export class ClientCall<Request, Response> implements RunningCall {
   async begin(connector: { connection(): Connection | Promise<Connection> }): Promise<void> {
     const signal = this.#signal
     signal?.throwIfAborted()
+    this.#telemetry = clientCallTelemetry(this.#method.path, this.#peer.name)
     try {
       const connecting = connector.connection()
       const connection =
         connecting instanceof Promise ? await this.#patiently(abortable(connecting, signal)) : connecting
-      this.#stream = connection.request(this, this.#method.path)
+      this.#stream = connection.request(this, this.#method.path, this.#telemetry?.headers)
       this.#connection = connection
     } catch (error) {
-      signal?.throwIfAborted()
-      const refusal = this.#peer.refusal
-      if (refusal !== undefined) throw refusal
-      if (error instanceof CastoreError) throw error
-      throw this.#statusError(Status.UNAVAILABLE, error instanceof Error ? error.message : String(error))
+      const failure = this.#notBegun(error)
+      this.#tellEnd(failure)
+      throw failure
     }
     this.#listen(this.#stream)
     if (signal?.aborted) this.#onAbort()
     else signal?.addEventListener('abort', this.#onAbort, { once: true })
+  }
+
+  /** Why a call could not begin. */
+  #notBegun(error: unknown): unknown {
+    if (this.#signal?.aborted) return this.#signal.reason
+    if (this.#peer.refusal !== undefined) return this.#peer.refusal
+    if (error instanceof CastoreError) return error
+    return this.#statusError(Status.UNAVAILABLE, error instanceof Error ? error.message : String(error))
   }
 
   /**
@@ -94,7 +105,9 @@ export class ClientCall<Request, Response> implements RunningCall {
   async send(message: Request): Promise<void> {
     if (!this.#over) {
       this.#unsent += 1
-      this.#write(this.#method.requestSerialize(message))
+      const bytes = this.#method.requestSerialize(message)
+      this.#sent += bytes.length
+      this.#write(bytes)
       while (this.#unsent > MAX_UNSENT && !this.#over) await this.#sign()
     }
     if (this.#failure !== undefined) throw this.#failure
@@ -104,7 +117,9 @@ export class ClientCall<Request, Response> implements RunningCall {
   sendOnly(message: Request): void {
     if (this.#over) return
     this.#requestEnded = true
-    this.#stream!.end(framed(this.#method.requestSerialize(message)))
+    const bytes = this.#method.requestSerialize(message)
+    this.#sent += bytes.length
+    this.#stream!.end(framed(bytes))
   }
 
   /**
@@ -205,6 +220,7 @@ export class ClientCall<Request, Response> implements RunningCall {
 
   readonly #onAnswer = (message: Uint8Array): void => {
     this.#answers.push(message)
+    this.#received += message.length
     this.#waiting += weightOf(message)
   }
 
@@ -286,6 +302,12 @@ export class ClientCall<Request, Response> implements RunningCall {
     this.#connection?.release(this)
     this.#reset()
     this.#wake()
+    if (this.#telemetry !== undefined) this.#tellEnd(failure)
+  }
+
+  #tellEnd(failure: unknown): void {
+    const traffic = { sent: this.#sent, received: this.#received }
+    this.#telemetry?.end({ ...outcomeOf(failure, this.#signal), ...traffic })
   }
 
   #reset(): void {
@@ -310,6 +332,15 @@ export class ClientCall<Request, Response> implements RunningCall {
   #name(): string {
     return this.#method.path.replace(/^\/(?:.*\.)?/, '')
   }
+}
+
+/** How a call ended, for those who watch. */
+function outcomeOf(failure: unknown, signal: AbortSignal | undefined): { code: Status; details: string } {
+  if (failure === undefined) return { code: Status.OK, details: '' }
+  const details = failure instanceof Error ? failure.message : String(failure)
+  if (failure instanceof GrpcStatusError) return { code: failure.status, details }
+  const cancelled = signal?.aborted || (failure instanceof CastoreError && failure.code === 'aborted')
+  return { code: cancelled ? Status.CANCELLED : Status.UNAVAILABLE, details }
 }
 
 /** What an answer that waits counts for: one without content takes room too. */

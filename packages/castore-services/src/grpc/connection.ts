@@ -116,9 +116,10 @@ export class Connection {
   /**
    * Begins a request, of which the body follows.
    *
+   * @param headers beside those that every request has
    * @throws when the connection broke in this moment
    */
-  request(call: RunningCall, path: string): ClientHttp2Stream {
+  request(call: RunningCall, path: string, headers?: Readonly<Record<string, string>>): ClientHttp2Stream {
     const stream = this.#session.request({
       [constants.HTTP2_HEADER_METHOD]: 'POST',
       [constants.HTTP2_HEADER_SCHEME]: this.#init.scheme,
@@ -129,6 +130,7 @@ export class Connection {
       [constants.HTTP2_HEADER_USER_AGENT]: 'neve',
       [MAX_MESSAGE_SIZE_HEADER]: String(this.#init.maxMessageSize),
       ...this.#authorization,
+      ...headers,
     })
     this.#calls.add(call)
     if (this.#calls.size === 1) this.#wake()

@@ -6,6 +6,7 @@ export {
   expectWhole,
   type ServiceImplementationOptions,
 } from './server/blob-service.js'
+export type { CallObserver, ObservedCall, ServedCall } from './server/call-observer.js'
 export {
   type CastoreServer,
   type CastoreServerInit,
@@ -24,6 +25,7 @@ export { BackendHealth, type BackendHealthOptions, type Probe } from './server/h
 export {
   addHealth,
   HEALTH_GRPC_SERVICE,
+  HEALTH_SERVICE_NAME,
   type HealthInit,
   healthImplementation,
 } from './server/health/health-service.js'
@@ -49,3 +51,4 @@ export {
   type SplitServicesOptions,
 } from './server/split-services.js'
 export { type OnServerError, serverError, statusOf } from './server/status.js'
+export { tracedCalls } from './server/traced-calls.js'

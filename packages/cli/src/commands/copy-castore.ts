@@ -63,7 +63,7 @@ async function copyAll(
       const result = await copyOne(context, { from, to }, digest, options)
       await stdout.write(options.json === true ? resultJson(result) : `${digest.toSri()}\n`)
       await stdout.flush()
-      if (stderr.isTerminal) stderr.write(`  ${summary(result, performance.now() - start)}\n`)
+      if (context.showsSummary) stderr.write(`  ${summary(result, performance.now() - start)}\n`)
     } catch (error) {
       if (error instanceof Error && error.name.startsWith('Output')) throw error
       signal.throwIfAborted()

@@ -25,10 +25,10 @@ export function daemonCommand(context: Context): Command {
     .addHelpText('after', EXAMPLES)
     .action((_: unknown, self: Command) => {
       const options = self.optsWithGlobals<DaemonOptions & { readonly list: boolean }>()
-      return serveStore(context, options, async (store, onError) => {
+      return serveStore(context, options, async (store) => {
         const { addPathInfoService } = await import('@neve/store-pathinfo/grpc/server')
         return (server) =>
-          addPathInfoService(server, store.pathInfos, { contents: store, list: options.list, onError })
+          addPathInfoService(server, store.pathInfos, { contents: store, list: options.list })
       })
     })
 }

@@ -51,7 +51,7 @@ async function exportTree(
     const { files, bytes } = await exportPath(store, node, hostPath(destination), { signal, onProgress })
     progress.stop()
     const took = formatDuration(performance.now() - start)
-    if (stderr.isTerminal) stderr.write(`  ${counted(files, 'file')} · ${formatBytes(bytes)} in ${took}\n`)
+    if (context.showsSummary) stderr.write(`  ${counted(files, 'file')} · ${formatBytes(bytes)} in ${took}\n`)
   } finally {
     progress.stop()
   }

@@ -92,7 +92,7 @@ async function importArchives(
         : `${imported.storePath.toAbsolute()}\n`,
     )
     await stdout.flush()
-    if (stderr.isTerminal) {
+    if (context.showsSummary) {
       const read = `${formatBytes(imported.archiveBytes)} read in ${formatDuration(performance.now() - start)}`
       stderr.write(`  ${counted(imported.files, 'file')} · ${formatBytes(imported.bytes)} · ${read}\n`)
     }

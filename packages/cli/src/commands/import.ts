@@ -78,7 +78,7 @@ async function importPaths(
     )
     await stdout.flush()
   }
-  if (totals.paths > 0 && context.io.stderr.isTerminal) context.io.stderr.write(`  ${totals.summary()}\n`)
+  if (totals.paths > 0 && context.showsSummary) context.io.stderr.write(`  ${totals.summary()}\n`)
 }
 
 /** @returns undefined when it failed, which has been told then */

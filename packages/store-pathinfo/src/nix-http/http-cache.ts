@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { CastoreError } from '@neve/castore-services'
+import { tracedFetch } from '@neve/castore-services/telemetry'
 import { StallGuard } from './stall-guard.js'
 import { UpstreamError } from './upstream-error.js'
 
@@ -115,7 +116,7 @@ export class HttpCache {
     try {
       const own = target.origin === this.#base.origin ? this.#headers : { 'user-agent': USER_AGENT }
       const response = await guard.wait(
-        fetch(target, { method, signal: guard.signal, headers: { ...own, ...headers } }),
+        tracedFetch(target, { method, signal: guard.signal, headers: { ...own, ...headers } }),
       )
       if (!response.ok) {
         await response.body?.cancel()

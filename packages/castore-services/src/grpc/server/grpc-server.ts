@@ -1,9 +1,10 @@
-import type { IncomingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
 import type { CompatServiceDefinition, Server, ServiceImplementation } from 'nice-grpc'
 import { composeServerMiddleware, type ServerMiddleware, Status } from 'nice-grpc-common'
-import { statusHeaders } from './call-metadata.js'
+import { type FinalStatus, statusHeaders } from './call-metadata.js'
+import { type CallObserver, composeObservers, type ServedCall } from './call-observer.js'
 import { discardRest } from './discard-rest.js'
-import { ServerCall } from './server-call.js'
+import { peerOf, ServerCall } from './server-call.js'
 import { ServerMethod, servedMethods } from './server-method.js'
 import type { OnServerError } from './status.js'
 
@@ -28,6 +29,7 @@ export class GrpcServer implements ServiceRegistry {
   readonly #init: GrpcServerInit
   readonly #methods = new Map<string, ServerMethod>()
   #middleware: ServerMiddleware | undefined
+  #observer: CallObserver | undefined
 
   constructor(init: GrpcServerInit) {
     this.#init = init
@@ -38,6 +40,17 @@ export class GrpcServer implements ServiceRegistry {
     this.#middleware =
       this.#middleware === undefined ? middleware : composeServerMiddleware(this.#middleware, middleware)
     return this
+  }
+
+  /** Has every call seen, that of unknown methods too. Who was put first is told first, and of the end last. */
+  observe(observer: CallObserver): this {
+    this.#observer = composeObservers(this.#observer, observer)
+    return this
+  }
+
+  /** The full names of the services that are there. */
+  get services(): string[] {
+    return [...new Set([...this.#methods.keys()].map((path) => path.split('/')[1]!))]
   }
 
   /** Adds a service. Methods of the same name are replaced. */
@@ -62,25 +75,39 @@ export class GrpcServer implements ServiceRegistry {
 
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     const path = headers[':path'] ?? ''
+    const serve = (): Promise<ServedCall> => this.#answer(path, stream, headers)
+    if (this.#observer === undefined) void serve()
+    else void this.#observer({ path, peer: peerOf(stream), headers }, serve)
+  }
+
+  async #answer(path: string, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<ServedCall> {
     const method = this.#methods.get(path)
     const encoding = headers['grpc-encoding'] ?? 'identity'
-    if (method === undefined) refuse(stream, unimplemented(`unknown method ${path}`))
-    else if (!ENCODINGS.includes(String(encoding))) {
-      refuse(stream, {
-        ...unimplemented(`unsupported encoding '${encoding}'`),
-        'grpc-accept-encoding': ENCODINGS.join(),
-      })
-    } else {
-      const { requestStream } = method.definition
-      const { maxMessageSize } = this.#init
-      void method.serve(new ServerCall({ stream, headers, maxMessageSize, requestStream }), this.#middleware)
+    if (method === undefined) return refuseCall(stream, unimplemented(`unknown method ${path}`))
+    if (!ENCODINGS.includes(String(encoding))) {
+      const accepted = { 'grpc-accept-encoding': ENCODINGS.join() }
+      return refuseCall(stream, unimplemented(`unsupported encoding '${encoding}'`), accepted)
     }
+    const { requestStream } = method.definition
+    const { maxMessageSize } = this.#init
+    return await method.serve(
+      new ServerCall({ stream, headers, maxMessageSize, requestStream }),
+      this.#middleware,
+    )
   }
 }
 
-function unimplemented(details: string) {
-  const status = statusHeaders({ code: Status.UNIMPLEMENTED, details })
-  return { ':status': 200, 'content-type': 'application/grpc', ...status }
+function unimplemented(details: string): FinalStatus {
+  return { code: Status.UNIMPLEMENTED, details }
+}
+
+function refuseCall(
+  stream: ServerHttp2Stream,
+  status: FinalStatus,
+  more: OutgoingHttpHeaders = {},
+): ServedCall {
+  refuse(stream, { ':status': 200, 'content-type': 'application/grpc', ...statusHeaders(status), ...more })
+  return { ...status, request: undefined, cause: undefined, sent: 0, received: 0 }
 }
 
 /** Answers without looking at what the client sends. */

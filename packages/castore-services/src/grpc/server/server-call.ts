@@ -51,6 +51,9 @@ export class ServerCall {
   #over = false
   #trailers: OutgoingHttpHeaders = {}
   #failure: unknown
+  #final: FinalStatus = OK
+  #sent = 0
+  #receivedBytes = 0
   #deadline: NodeJS.Timeout | undefined
   #controller: AbortController | undefined
   #wakeReader: () => void = () => {}
@@ -67,6 +70,12 @@ export class ServerCall {
     stream.on('close', () => this.#lost())
     stream.on('wantTrailers', () => this.#sendTrailers())
     this.#watchTime(headers)
+  }
+
+  /** How the call ended, once it is over; and the bytes of messages that came and went. */
+  get outcome(): FinalStatus & { readonly sent: number; readonly received: number } {
+    const { code, details } = this.#final
+    return { code, details, sent: this.#sent, received: this.#receivedBytes }
   }
 
   /** Whether nobody waits for answers any more. */
@@ -118,6 +127,7 @@ export class ServerCall {
     this.#begin()
     const length = pieces.reduce((sum, piece) => sum + piece.length, 0)
     this.#unsent += length
+    this.#sent += length
     const sent = (): void => {
       this.#unsent -= length
       this.#wakeWriter()
@@ -136,6 +146,7 @@ export class ServerCall {
   /** Ends the call with a status. Does nothing when it is over. */
   finish(status: FinalStatus = OK): void {
     if (this.#over) return
+    this.#final = status
     this.#settle(serverError(Status.CANCELLED, 'the call is over'))
     this.#trailers = { ...statusHeaders(status), ...headersOf(this.context.trailer) }
     const stream = this.#stream
@@ -188,6 +199,7 @@ export class ServerCall {
       return
     }
     this.#received.push({ message, compressed })
+    this.#receivedBytes += message.length
     this.#waiting += weightOf(message)
   }
 
@@ -221,7 +233,9 @@ export class ServerCall {
   /** The client has gone. */
   #lost(): void {
     if (this.#over) return
-    this.#cancel(serverError(Status.CANCELLED, 'the call was cancelled'))
+    const failure = serverError(Status.CANCELLED, 'the call was cancelled')
+    this.#final = failure
+    this.#cancel(failure)
   }
 
   /** Ends the call because of what the client did. */
@@ -303,7 +317,8 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
   return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
 }
 
-function peerOf({ session }: ServerHttp2Stream): string {
+/** Who is at the other end: an address and a port, `unknown` over unix sockets. */
+export function peerOf({ session }: ServerHttp2Stream): string {
   const { remoteAddress, remotePort } = session?.socket ?? {}
   if (remoteAddress === undefined) return 'unknown'
   return `${remoteAddress.includes(':') ? `[${remoteAddress}]` : remoteAddress}:${remotePort}`

@@ -8,6 +8,7 @@ import {
 } from 'nice-grpc-common'
 import type { ResponsePieces } from '../service-definition.js'
 import type { FinalStatus } from './call-metadata.js'
+import type { ServedCall } from './call-observer.js'
 import type { ServerCall } from './server-call.js'
 import { type OnServerError, serverError } from './status.js'
 
@@ -61,17 +62,19 @@ export class ServerMethod {
   }
 
   /** Answers a call, whatever happens. */
-  async serve(call: ServerCall, middleware: ServerMiddleware | undefined): Promise<void> {
+  async serve(call: ServerCall, middleware: ServerMiddleware | undefined): Promise<ServedCall> {
+    let request: unknown
+    let cause: unknown
     try {
-      const request = this.definition.requestStream
-        ? new Requests(call, this)
-        : this.decode(await call.only())
+      request = this.definition.requestStream ? new Requests(call, this) : this.decode(await call.only())
       if (this.definition.responseStream) await this.#sendAll(call, request, middleware)
       else await this.#sendOne(call, request, middleware)
       call.finish()
     } catch (error) {
+      cause = error instanceof ServerError ? error.cause : error
       call.finish(this.#statusOf(error))
     }
+    return { ...call.outcome, request: this.definition.requestStream ? undefined : request, cause }
   }
 
   /** @throws ServerError INTERNAL */

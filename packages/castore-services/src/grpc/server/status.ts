@@ -24,9 +24,15 @@ const STATUSES: Readonly<Record<CastoreErrorCode, Status>> = {
 /** More than this of a message may not fit the header that it travels in. */
 const MAX_DETAILS = 2000
 
-/** A failure as a client is told of it. Lone surrogates, which no header can carry, are replaced. */
-export function serverError(status: Status, details: string): ServerError {
-  return new ServerError(status, Buffer.from(details.slice(0, MAX_DETAILS)).toString())
+/**
+ * A failure as a client is told of it. Lone surrogates, which no header can carry, are replaced.
+ *
+ * @param cause what happened, for the server's own log. Default: nothing more than the client is told
+ */
+export function serverError(status: Status, details: string, cause?: unknown): ServerError {
+  const error = new ServerError(status, Buffer.from(details.slice(0, MAX_DETAILS)).toString())
+  if (cause !== undefined) error.cause = cause
+  return error
 }
 
 /** Told of failures that are not the client's: the method, and what was thrown. */
@@ -47,9 +53,9 @@ export function statusOf(
   if (error instanceof ServerError) return error
   if (error instanceof CastoreError) {
     if (error.kind === 'StorageError') onError(method, error)
-    return serverError(STATUSES[error.code], error.message)
+    return serverError(STATUSES[error.code], error.message, error)
   }
   if (error instanceof CastoreModelError) return serverError(Status.INVALID_ARGUMENT, error.message)
   onError(method, error)
-  return serverError(Status.INTERNAL, 'internal error')
+  return serverError(Status.INTERNAL, 'internal error', error)
 }

@@ -100,7 +100,7 @@ export function pathInfoServiceImplementation(
       } catch (error) {
         if (error instanceof StoreError && error.code === 'data-loss') {
           onError('PathInfoService/List', error)
-          throw serverError(Status.INTERNAL, error.message)
+          throw serverError(Status.INTERNAL, error.message, error)
         }
         throw storeStatusOf('PathInfoService/List', error, context, onError)
       }

@@ -28,5 +28,5 @@ export function storeStatusOf(
     return statusOf(method, error, context, onError)
   const status = STATUSES[error.code] ?? Status.INTERNAL
   if (status === Status.INTERNAL || status === Status.DATA_LOSS) onError(method, error)
-  return serverError(status, error.message)
+  return serverError(status, error.message, error)
 }

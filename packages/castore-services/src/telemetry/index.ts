@@ -1,0 +1,9 @@
+/**
+ * What services and their clients tell to OpenTelemetry. Only its API is used: what becomes of spans and figures decides
+ * the process, with the SDK that it registers. Without one nothing is made.
+ *
+ * @packageDocumentation
+ */
+export { activeTracer } from './active-tracer.js'
+export { observeService } from './observe-service.js'
+export { tracedFetch } from './traced-fetch.js'
