@@ -66,6 +66,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/pull.js')).pullCommand,
   },
   {
+    name: 'verify',
+    summary: 'check that store paths are whole and sound, and mend what is not',
+    load: async () => (await import('./commands/verify.js')).verifyCommand,
+  },
+  {
     name: 'daemon',
     summary: 'serve a store over gRPC: blobs, directories and path infos',
     load: async () => (await import('./commands/daemon.js')).daemonCommand,

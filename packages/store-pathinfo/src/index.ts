@@ -70,3 +70,11 @@ export {
   type StoreParts,
 } from './store.js'
 export { defaultStoreAddress } from './store-location.js'
+export type { Damage, DamageKind, Fault, VerifiedPath } from './verify/damage.js'
+export {
+  allPathDigests,
+  reachablePaths,
+  type VerifyPathsOptions,
+  type VerifyProgress,
+  verifyPaths,
+} from './verify/verify-paths.js'

@@ -16,6 +16,14 @@ export interface BlobCopyState {
   readonly doneBytes: number
 }
 
+/** Settings of {@link BlobCopy}, as those of the copy that it is part of. */
+export interface BlobCopyOptions {
+  readonly concurrency: number
+  readonly reuseChunks: boolean
+  readonly heal: boolean
+  readonly whole: WholeClosures | undefined
+}
+
 /** Large blobs that are copied at once: each has chunks under way on both sides. */
 const LARGE_AT_ONCE = 4
 /** Chunks of one large blob that are fetched ahead. */
@@ -33,10 +41,8 @@ export class BlobCopy {
   presentBlobs = 0
   readonly #from: BlobService
   readonly #to: BlobService
-  readonly #concurrency: number
-  readonly #reuseChunks: boolean
+  readonly #options: BlobCopyOptions
   readonly #onProgress: (state: BlobCopyState) => void
-  readonly #known: WholeClosures | undefined
   readonly #large = new ByteSemaphore(LARGE_AT_ONCE)
   readonly #seen = new Set<string>()
   #blobs = 0
@@ -45,24 +51,20 @@ export class BlobCopy {
 
   constructor(
     { from, to }: { readonly from: BlobService; readonly to: BlobService },
-    concurrency: number,
-    reuseChunks: boolean,
+    options: BlobCopyOptions,
     onProgress: (state: BlobCopyState) => void,
-    whole?: WholeClosures,
   ) {
     this.#from = from
     this.#to = to
-    this.#concurrency = concurrency
-    this.#reuseChunks = reuseChunks
+    this.#options = options
     this.#onProgress = onProgress
-    this.#known = whole
   }
 
   /** Copies what is missing of the blobs of these files. When it settles, nothing runs any more. */
   run(files: AsyncGenerator<FileNode, void, undefined>, options: CallOptions): Promise<void> {
     return eachConcurrent(
       this.#different(files),
-      this.#concurrency,
+      this.#options.concurrency,
       (file, signal) => this.#blob(file, { signal }),
       options,
     )
@@ -94,8 +96,10 @@ export class BlobCopy {
   }
 
   async #isPresent(file: FileNode, options: CallOptions): Promise<boolean> {
+    const { heal, whole } = this.#options
+    if (heal) return false
     // A list whose chunks are not all there makes no blob.
-    return this.#known === undefined ? this.#to.has(file.digest, options) : this.#known.has(file, options)
+    return whole === undefined ? this.#to.has(file.digest, options) : whole.has(file, options)
   }
 
   #tell(): void {
@@ -127,7 +131,7 @@ export class BlobCopy {
   }
 
   async #largeBlob(file: FileNode, options: CallOptions): Promise<void> {
-    const chunks = this.#reuseChunks ? await this.#from.chunks(file.digest, options) : undefined
+    const chunks = this.#options.reuseChunks ? await this.#from.chunks(file.digest, options) : undefined
     await using writer = this.#to.openWrite(options)
     let written = 0n
     const pieces =

@@ -60,6 +60,11 @@ export interface CopyClosureOptions extends CallOptions {
    * present stands for everything below it.
    */
   readonly thorough?: boolean | undefined
+  /**
+   * Copy blobs that the target has, too: storing one anew heals it where it is damaged (DESIGN decision 10), and chunks
+   * that are sound are not read from the source with `reuseChunks`. Default: false.
+   */
+  readonly heal?: boolean | undefined
   /** What is known already of the target, when it is an embedded store, with `thorough`. Default: nothing. */
   readonly whole?: WholeClosures | undefined
   /**
@@ -97,7 +102,7 @@ export async function copyClosure(
   root: B3Digest | Node,
   options: CopyClosureOptions = {},
 ): Promise<CopyResult> {
-  const { concurrency = 64, onProgress, thorough = false, signal } = options
+  const { concurrency = 64, onProgress, thorough = false, heal = false, signal } = options
   const { reuseChunks = engineOf(to.blobs) !== undefined } = options
   if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > MAX_CONCURRENCY) {
     throw new CastoreError(
@@ -121,7 +126,8 @@ export async function copyClosure(
     )
     const tell = (done: BlobCopyState): void =>
       onProgress?.({ directories: walk.missing.size, complete: walk.complete, ...done })
-    const copy = new BlobCopy({ from: from.blobs, to: to.blobs }, concurrency, reuseChunks, tell, whole)
+    const blobs = { from: from.blobs, to: to.blobs }
+    const copy = new BlobCopy(blobs, { concurrency, reuseChunks, heal, whole }, tell)
     const both = [walk.run(node, stop), copy.run(walk.files(node), stop)]
     // Whichever fails stops the other.
     for (const one of both) one.catch((error: unknown) => controller.abort(error))

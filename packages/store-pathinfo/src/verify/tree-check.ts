@@ -1,0 +1,177 @@
+import { type B3Digest, type Directory, type FileNode, type Node, sizeAccepted } from '@neve/castore-model'
+import { type CallOptions, CastoreError } from '@neve/castore-services'
+import type { StorePath } from '@neve/nix-compat'
+import type { PushSource } from '../push/push-closure.js'
+import { checkBlob, faultOf } from './check-blob.js'
+import type { Damage, Fault } from './damage.js'
+import type { Repair } from './repair.js'
+
+/** A file, and where it is. */
+export interface PlacedFile {
+  readonly file: FileNode
+  readonly path: Uint8Array
+}
+
+/** What is known of the store from other store paths. */
+export interface Known {
+  /** Keys of directories below which all is sound, and of sound blobs. */
+  readonly sound: Set<string>
+  /** So many are remembered; then they are checked again. */
+  readonly most: number
+}
+
+interface Open {
+  readonly directory: Directory
+  readonly path: Uint8Array
+  next: number
+}
+
+const SLASH = Uint8Array.of(0x2f)
+
+/** Checks one tree: every directory and blob below a root, each once. */
+export class TreeCheck {
+  readonly damages: Damage[] = []
+  directories = 0
+  blobs = 0
+  bytes = 0
+  readonly #store: PushSource
+  readonly #storePath: StorePath
+  readonly #root: Node
+  readonly #known: Known
+  readonly #repair: Repair | undefined
+  readonly #seen = new Set<string>()
+  /** Directories of which nothing but what is below them can be wrong any more. */
+  readonly #walked: string[] = []
+  #closure: Promise<ReadonlyMap<string, Directory>> | undefined
+
+  constructor(
+    store: PushSource,
+    { storePath, node }: { readonly storePath: StorePath; readonly node: Node },
+    known: Known,
+    repair: Repair | undefined,
+  ) {
+    this.#store = store
+    this.#storePath = storePath
+    this.#root = node
+    this.#known = known
+    this.#repair = repair
+  }
+
+  /** Walks the directories, and gives the files to be checked: depth first, in order of names. */
+  async *files(options: CallOptions): AsyncGenerator<PlacedFile, void, undefined> {
+    const open: Open[] = []
+    const enter = async (node: Node, path: Uint8Array): Promise<FileNode | undefined> => {
+      if (node.kind === 'symlink') return undefined
+      if (this.#known.sound.has(node.digest.key) || this.#seen.has(node.digest.key)) return undefined
+      this.#seen.add(node.digest.key)
+      if (node.kind === 'file') return node
+      const directory = await this.#directory(node.digest, path, options)
+      if (directory === undefined) return undefined
+      this.directories++
+      if (!sizeAccepted(node.size, directory)) {
+        const detail = `directory ${node.digest} has size ${directory.size()}, its node says ${node.size}`
+        this.#add({ kind: 'wrong-size', digest: node.digest, detail }, path, false)
+      }
+      this.#walked.push(node.digest.key)
+      open.push({ directory, path, next: 0 })
+      return undefined
+    }
+    const nothing = new Uint8Array(0)
+    const root = await enter(this.#root, nothing)
+    if (root !== undefined) yield { file: root, path: nothing }
+    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+      const entry = top.directory.entries[top.next++]
+      if (entry === undefined) {
+        open.pop()
+        continue
+      }
+      const parts = top.path.length === 0 ? [entry.name.bytes] : [top.path, SLASH, entry.name.bytes]
+      const path = new Uint8Array(Buffer.concat(parts))
+      const file = await enter(entry.node, path)
+      if (file !== undefined) yield { file, path }
+    }
+  }
+
+  /** Checks one of them, a second time where anything seems wrong; mends it if that is wanted. */
+  async blob({ file, path }: PlacedFile, options: CallOptions): Promise<void> {
+    const { blobs } = this.#store
+    this.blobs++
+    this.bytes += Number(file.size)
+    let faults = await checkBlob(blobs, file, options)
+    if (faults.length > 0) faults = await checkBlob(blobs, file, options)
+    if (faults.length === 0) {
+      this.#remember(file.digest.key)
+      return
+    }
+    const stored = await this.#repair?.blob(file, this.#storePath, options)
+    const left = stored === true ? await checkBlob(blobs, file, options) : faults
+    const isLeft = (fault: Fault): boolean =>
+      left.some(({ kind, digest }) => kind === fault.kind && digest?.key === fault.digest?.key)
+    for (const fault of faults) this.#add(fault, path, !isLeft(fault))
+  }
+
+  /** To be called after the last file, when nothing is damaged. */
+  rememberDirectories(): void {
+    for (const key of this.#walked) this.#remember(key)
+  }
+
+  async #directory(digest: B3Digest, path: Uint8Array, options: CallOptions): Promise<Directory | undefined> {
+    let found = await this.#look(digest, options)
+    if ('kind' in found) found = await this.#look(digest, options)
+    if (!('kind' in found)) return found
+    const fault = found
+    const root = this.#root.kind === 'directory' ? this.#root.digest : digest
+    this.#closure = undefined
+    const stored = await this.#repair?.directory(digest, root, this.#storePath, options)
+    if (stored === true) found = await this.#look(digest, options)
+    this.#add(fault, path, !('kind' in found))
+    return 'kind' in found ? undefined : found
+  }
+
+  async #look(digest: B3Digest, options: CallOptions): Promise<Directory | Fault> {
+    try {
+      const directory =
+        (await this.#store.directories.get(digest, options)) ?? (await this.#fromClosure(digest, options))
+      if (directory === undefined) {
+        return { kind: 'directory-missing', digest, detail: `directory ${digest} does not exist` }
+      }
+      if (directory.digest().equals(digest)) return directory
+      const detail = `what is stored as directory ${digest} is ${directory.digest()}`
+      return { kind: 'directory-damaged', digest, detail }
+    } catch (error) {
+      return faultOf(error, 'directory-damaged', digest)
+    }
+  }
+
+  /** A service may know the roots of uploads only (spec 03 section 11). */
+  async #fromClosure(digest: B3Digest, options: CallOptions): Promise<Directory | undefined> {
+    const root = this.#root
+    if (root.kind !== 'directory' || root.digest.equals(digest)) return undefined
+    if (this.#store.directories.putsSingly === true) return undefined
+    this.#closure ??= this.#readClosure(root.digest, options)
+    return (await this.#closure).get(digest.key)
+  }
+
+  async #readClosure(root: B3Digest, options: CallOptions): Promise<ReadonlyMap<string, Directory>> {
+    const closure = new Map<string, Directory>()
+    try {
+      for await (const directory of this.#store.directories.getRecursive(root, options)) {
+        closure.set(directory.digest().key, directory)
+      }
+    } catch (error) {
+      // What came before is good.
+      if (!(error instanceof CastoreError) || error.code !== 'data-loss') throw error
+    }
+    return closure
+  }
+
+  #add(fault: Fault, path: Uint8Array, repaired: boolean): void {
+    this.damages.push({ ...fault, storePath: this.#storePath, path, repaired })
+  }
+
+  #remember(key: string): void {
+    const { sound, most } = this.#known
+    if (sound.size >= most) sound.clear()
+    sound.add(key)
+  }
+}

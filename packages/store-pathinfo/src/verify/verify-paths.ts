@@ -1,0 +1,244 @@
+import { compareBytes } from '@neve/castore-model'
+import { type CallOptions, mapOrdered } from '@neve/castore-services'
+import { encodeNixbase32, type StorePath } from '@neve/nix-compat'
+import { StoreError } from '../errors.js'
+import { calculateNar } from '../measure-nar.js'
+import type { PathInfo } from '../path-info.js'
+import type { PathInfoService } from '../path-info-service.js'
+import type { PushSource } from '../push/push-closure.js'
+import type { Store } from '../store.js'
+import type { Damage, Fault, VerifiedPath } from './damage.js'
+import { Repair } from './repair.js'
+import { type Known, type PlacedFile, TreeCheck } from './tree-check.js'
+
+/** How far a verification has come. */
+export interface VerifyProgress {
+  readonly paths: number
+  /** Of blobs that were checked. */
+  readonly bytes: number
+}
+
+/** Options of {@link verifyPaths}. */
+export interface VerifyPathsOptions extends CallOptions {
+  /** Render each NAR, too, and compare its size and hash with the path info. Default: false. */
+  readonly nar?: boolean | undefined
+  /** Look for the path infos of references, too. Default: false. */
+  readonly references?: boolean | undefined
+  /** Take what is missing or damaged from these stores, the first that has it. Default: nothing is mended. */
+  readonly repairFrom?: readonly PushSource[] | undefined
+  /** Blobs that are checked at once, 1 to 256. Default: 16. */
+  readonly concurrency?: number | undefined
+  /** Called often: keep it short. */
+  readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
+}
+
+/** Digests of directories and blobs that are remembered as sound: some 100 bytes each. */
+const MOST_REMEMBERED = 2_000_000
+/** Store paths under way at once: many are small. */
+const PATHS_AT_ONCE = 4
+
+/**
+ * Checks that everything that store paths stand for is there and sound: path info, root, directories, blobs by the chunk,
+ * and the NAR if asked for. Gives each path when it was checked, in the order given, with all that is wrong. What seems
+ * wrong is looked at a second time before it is called damaged. What several paths share is read once.
+ *
+ * With `repairFrom`, what is missing or damaged is taken from there, looked at again, and told as `repaired`; nothing else
+ * is written.
+ *
+ * Memory: 2 million digests, the digests of one path's directories and blobs for each of four paths, and what
+ * `concurrency` blobs take.
+ *
+ * @param targets store paths, or their digests of 20 bytes
+ * @throws on iterating: errors of services that say nothing of what is stored (`unavailable`, `closed`, …); the signal's
+ *   reason
+ */
+export async function* verifyPaths(
+  store: Store,
+  targets: Iterable<StorePath | Uint8Array> | AsyncIterable<StorePath | Uint8Array>,
+  options: VerifyPathsOptions = {},
+): AsyncGenerator<VerifiedPath, void, undefined> {
+  const { concurrency = 16, signal } = options
+  if (!Number.isInteger(concurrency) || concurrency < 1 || concurrency > 256) {
+    throw new StoreError('invalid-input', `invalid concurrency: expected 1 to 256, got ${concurrency}`)
+  }
+  const verification = new Verification(store, options, concurrency)
+  yield* mapOrdered(targets, PATHS_AT_ONCE, (target, stop) => verification.path(target, { signal: stop }), {
+    signal,
+  })
+}
+
+/**
+ * The digests of all store paths of a store, those of damaged path infos too where the store can tell them.
+ *
+ * @throws on iterating: StoreError `unsupported` when the store cannot list
+ */
+export async function* allPathDigests(
+  { engine, pathInfos }: Pick<Store, 'engine' | 'pathInfos'>,
+  { signal }: CallOptions = {},
+): AsyncGenerator<Uint8Array, void, undefined> {
+  if (engine === undefined) {
+    for await (const { storePath } of pathInfos.list({ signal })) yield storePath.digest
+    return
+  }
+  for (const [digest] of engine.entries('pathInfos')) {
+    signal?.throwIfAborted()
+    yield digest
+  }
+}
+
+/**
+ * Store paths and what they reference, as far as the store can tell: for {@link verifyPaths}, which tells what is missing.
+ */
+export async function* reachablePaths(
+  pathInfos: PathInfoService,
+  roots: Iterable<StorePath>,
+  { signal }: CallOptions = {},
+): AsyncGenerator<StorePath, void, undefined> {
+  const found = new Map<string, StorePath>()
+  for (const root of roots) found.set(root.toString(), root)
+  // A Map keeps its order of insertion, and what is added while it is walked is walked too.
+  for (const path of found.values()) {
+    yield path
+    for (const reference of await referencesOf(pathInfos, path, { signal })) {
+      const key = reference.toString()
+      if (!found.has(key) && (await pathInfos.has(reference.digest, { signal }))) found.set(key, reference)
+    }
+  }
+}
+
+async function referencesOf(
+  pathInfos: PathInfoService,
+  { digest }: StorePath,
+  options: CallOptions,
+): Promise<readonly StorePath[]> {
+  try {
+    return (await pathInfos.get(digest, options))?.references ?? []
+  } catch (error) {
+    if (error instanceof StoreError && error.code === 'data-loss') return []
+    throw error
+  }
+}
+
+class Verification {
+  readonly #store: Store
+  readonly #options: VerifyPathsOptions
+  readonly #concurrency: number
+  readonly #repair: Repair | undefined
+  readonly #known: Known = { sound: new Set(), most: MOST_REMEMBERED }
+  #paths = 0
+  #bytes = 0
+
+  constructor(store: Store, options: VerifyPathsOptions, concurrency: number) {
+    this.#store = store
+    this.#options = options
+    this.#concurrency = Math.max(1, Math.ceil(concurrency / PATHS_AT_ONCE))
+    const { repairFrom = [] } = options
+    this.#repair = repairFrom.length === 0 ? undefined : new Repair(store, repairFrom)
+  }
+
+  async path(target: StorePath | Uint8Array, options: CallOptions): Promise<VerifiedPath> {
+    const digest = target instanceof Uint8Array ? target : target.digest
+    const named = target instanceof Uint8Array ? undefined : target
+    const damages: Damage[] = []
+    const told = (fault: Fault, repaired: boolean, storePath = named): void => {
+      damages.push({ ...fault, storePath, path: new Uint8Array(0), repaired })
+    }
+    const info = await this.#pathInfo(digest, named, told, options)
+    if (info === undefined) {
+      return { storePathDigest: digest, storePath: named, damages, directories: 0, blobs: 0, bytes: 0 }
+    }
+    const { storePath } = info
+    const tree = await this.#tree(info, options)
+    damages.push(...tree.damages)
+    const whole = tree.damages.every(({ repaired }) => repaired)
+    if (whole && this.#options.nar === true) {
+      const fault = await this.#nar(info, options)
+      if (fault !== undefined) {
+        const stored = (await this.#repair?.contents(storePath, options)) === true
+        const now = stored ? await this.#store.pathInfos.get(digest, options) : undefined
+        told(fault, now !== undefined && (await this.#nar(now, options)) === undefined, storePath)
+      }
+    }
+    if (this.#options.references === true) await this.#references(info, told, options)
+    this.#paths++
+    this.#tell()
+    const { directories, blobs, bytes } = tree
+    return { storePathDigest: digest, storePath, damages, directories, blobs, bytes }
+  }
+
+  async #pathInfo(
+    digest: Uint8Array,
+    named: StorePath | undefined,
+    told: (fault: Fault, repaired: boolean) => void,
+    options: CallOptions,
+  ): Promise<PathInfo | undefined> {
+    let found = await this.#look(digest, named, options)
+    if ('kind' in found) found = await this.#look(digest, named, options)
+    if (!('kind' in found)) return found
+    const fault = found
+    if ((await this.#repair?.pathInfo(digest, options)) === true) {
+      found = await this.#look(digest, named, options)
+    }
+    told(fault, !('kind' in found))
+    return 'kind' in found ? undefined : found
+  }
+
+  async #look(
+    digest: Uint8Array,
+    named: StorePath | undefined,
+    options: CallOptions,
+  ): Promise<PathInfo | Fault> {
+    const shown = named?.toAbsolute() ?? encodeNixbase32(digest)
+    try {
+      const info = await this.#store.pathInfos.get(digest, options)
+      if (info !== undefined && (named === undefined || info.storePath.equals(named))) return info
+      const detail =
+        info === undefined ? `${shown} is not in the store` : `${shown} is here as ${info.storePath}`
+      return { kind: 'path-info-missing', digest: undefined, detail }
+    } catch (error) {
+      if (!(error instanceof StoreError) || error.code !== 'data-loss') throw error
+      return { kind: 'path-info-damaged', digest: undefined, detail: error.message }
+    }
+  }
+
+  async #tree(info: PathInfo, { signal }: CallOptions): Promise<TreeCheck> {
+    const tree = new TreeCheck(this.#store, info, this.#known, this.#repair)
+    const check = async (placed: PlacedFile, stop: AbortSignal): Promise<void> => {
+      await tree.blob(placed, { signal: stop })
+      this.#bytes += Number(placed.file.size)
+      this.#tell()
+    }
+    const files = tree.files({ signal })
+    for await (const _checked of mapOrdered(files, this.#concurrency, check, { signal }));
+    if (tree.damages.every(({ repaired }) => repaired)) tree.rememberDirectories()
+    return tree
+  }
+
+  async #nar(info: PathInfo, options: CallOptions): Promise<Fault | undefined> {
+    const { narSize, narSha256 } = await calculateNar(this.#store, info.node, options)
+    if (narSize === info.narSize && compareBytes(narSha256, info.narSha256) === 0) return undefined
+    const shown = (size: bigint, hash: Uint8Array): string =>
+      `${size} bytes, sha256 ${Buffer.from(hash).toString('hex')}`
+    const detail = `the NAR has ${shown(narSize, narSha256)}; expected ${shown(info.narSize, info.narSha256)}`
+    return { kind: 'nar-mismatch', digest: undefined, detail }
+  }
+
+  async #references(
+    { storePath, references }: PathInfo,
+    told: (fault: Fault, repaired: boolean, storePath: StorePath) => void,
+    options: CallOptions,
+  ): Promise<void> {
+    const { pathInfos } = this.#store
+    for (const reference of references) {
+      if (await pathInfos.has(reference.digest, options)) continue
+      const stored = (await this.#repair?.reference(reference, options)) === true
+      const repaired = stored && (await pathInfos.has(reference.digest, options))
+      const detail = `${reference.toAbsolute()}, which it references, is not in the store`
+      told({ kind: 'reference-missing', digest: undefined, detail }, repaired, storePath)
+    }
+  }
+
+  #tell(): void {
+    this.#options.onProgress?.({ paths: this.#paths, bytes: this.#bytes })
+  }
+}
