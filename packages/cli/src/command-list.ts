@@ -26,6 +26,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/import-nar.js')).importNarCommand,
   },
   {
+    name: 'copy',
+    summary: 'copy store paths of this machine into the store, with what Nix says of them',
+    load: async () => (await import('./commands/copy.js')).copyCommand,
+  },
+  {
+    name: 'path-info',
+    summary: 'tell what the store knows of store paths: sizes, references, signatures',
+    load: async () => (await import('./commands/path-info.js')).pathInfoCommand,
+  },
+  {
+    name: 'sign',
+    summary: 'sign path infos with secret keys',
+    load: async () => (await import('./commands/sign.js')).signCommand,
+  },
+  {
     name: 'ls',
     summary: 'list a directory of the store',
     load: async () => (await import('./commands/ls.js')).lsCommand,

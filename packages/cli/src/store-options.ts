@@ -66,12 +66,12 @@ export function storeSources(
   if (storeConfig !== undefined) {
     refuseTogether(options, 'storeConfig', ['blobServiceAddr', 'directoryServiceAddr'])
   }
-  const pathInfos = options.pathInfoServiceAddr ?? variable(environment, 'PATH_INFO_SERVICE_ADDR')
+  const pathInfos = options.pathInfoServiceAddr ?? environmentVariable('PATH_INFO_SERVICE_ADDR', environment)
   const some = blobServiceAddr ?? directoryServiceAddr
   const config = storeConfig ?? (some === undefined ? given(environment['NEVE_STORE_CONFIG']) : undefined)
   if (config !== undefined) return { config, pathInfos }
-  const blobs = blobServiceAddr ?? variable(environment, 'BLOB_SERVICE_ADDR')
-  const directories = directoryServiceAddr ?? variable(environment, 'DIRECTORY_SERVICE_ADDR')
+  const blobs = blobServiceAddr ?? environmentVariable('BLOB_SERVICE_ADDR', environment)
+  const directories = directoryServiceAddr ?? environmentVariable('DIRECTORY_SERVICE_ADDR', environment)
   if (blobs === undefined && directories === undefined && pathInfos === undefined) return undefined
   return { blobs, directories, pathInfos }
 }
@@ -101,9 +101,17 @@ export function refuseStoreOptions(options: StoreOptions, command: string): void
   }
 }
 
-/** Our variable, else the one of the reference implementation. */
-function variable(environment: Environment, name: string): string | undefined {
+/** The value of a variable of ours, `NEVE_<name>`, else of the reference implementation's, `<name>`; not where it is empty. */
+export function environmentVariable(
+  name: string,
+  environment: Environment = process.env,
+): string | undefined {
   return given(environment[`NEVE_${name}`]) ?? given(environment[name])
+}
+
+/** Whether a variable says yes. */
+export function isOn(value: string | undefined): boolean {
+  return value !== undefined && !['0', 'false', 'no', 'off'].includes(value.toLowerCase())
 }
 
 function given(value: string | undefined): string | undefined {

@@ -2,18 +2,8 @@ import { execFileSync } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
-import { type Daemon, startDaemon } from './servers.js'
 import { missingProgram, neve, ONE_LINE, requireReal, sampleTree, temporaryFolder } from './support.js'
-
-async function serving(
-  ...args: string[]
-): Promise<Daemon & { readonly store: string; readonly at: string[] }> {
-  const folder = temporaryFolder()
-  const [store, socket] = [join(folder, 'served'), join(folder, 'socket')]
-  const daemon = await startDaemon(['-l', socket, '--store', store, ...args], {}, 'daemon')
-  const flags = ['--blob-service-addr', '--directory-service-addr', '--path-info-service-addr']
-  return { ...daemon, store, at: flags.flatMap((flag) => [flag, `grpc+unix:${socket}`]) }
-}
+import { serving } from './whole-store-daemon.js'
 
 describe('a whole store behind neve daemon', () => {
   test('import and nar through it, by the store path, equal Nix', async (context) => {

@@ -7,6 +7,9 @@ const COMMANDS = [
   'import',
   'import-archive',
   'import-nar',
+  'copy',
+  'path-info',
+  'sign',
   'ls',
   'cat',
   'stat',
@@ -112,6 +115,20 @@ describe('mistakes in the command line give one line and status 2', () => {
     [['import-archive', '-', '-'], 'standard input can be read only once'],
     [['import-archive', '--top-level', 'both', 'x'], 'expected one of strip, keep'],
     [['import-archive', '--max-size', '1X', 'x'], 'expected a number of bytes, or one with K, M, G or T'],
+    [['copy'], 'copy needs a file, -, or $NIX_ATTRS_JSON_FILE'],
+    [['copy', ''], 'expected a file, - or a socket'],
+    [['copy', 'x', '--root', ''], '--root needs a folder'],
+    [['copy', 'x', 'y'], 'too many arguments'],
+    [['path-info'], 'path-info needs a store path, or --all'],
+    [['path-info', '--all', ADDRESS], '--all and store paths cannot be given together'],
+    [['path-info', '--all', '-r'], 'it takes no --recursive'],
+    [['path-info', `${ADDRESS}/x`], 'expected a store path'],
+    [['path-info', DIGEST], 'expected a store path'],
+    [['path-info', '--json-format', '2', ADDRESS], '--json-format needs --json'],
+    [['path-info', '--json', '--json-format', '3', ADDRESS], 'expected one of list, 1, 2'],
+    [['sign', ADDRESS], 'sign needs --key-file FILE'],
+    [['sign', '-k', 'x'], 'sign needs a store path, or --all'],
+    [['sign', '-k', 'x', 'short'], 'expected a store path'],
     [['import-nar', '-', '-'], 'standard input can be read only once'],
     [['import-nar', ''], 'expected a file, - or a socket'],
     [['import-nar', '--name', 'n', 'a', 'b'], '--name needs exactly one archive, got 2'],
@@ -221,6 +238,7 @@ describe('completion', () => {
     expect(complete('neve', 'im')).toEqual(['import', 'import-archive', 'import-nar'])
     expect(complete('neve', '--store', 'x', 'im')).toEqual(['import', 'import-archive', 'import-nar'])
     expect(complete('neve', '--blob-service-addr', 'x', '--store-config', 'y', 'copy')).toEqual([
+      'copy',
       'copy-castore',
     ])
     expect(complete('neve', 'ls', '--re')).toEqual(['--recursive'])

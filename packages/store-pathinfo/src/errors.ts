@@ -22,6 +22,8 @@ export type StoreErrorCode =
   | 'already-exists'
   /** A path info was put whose contents are not stored. */
   | 'contents-missing'
+  /** A path was not stored because one that it references could not be. */
+  | 'reference-missing'
   /** A NAR has another size, hash or content address than was expected: `reason` says which. */
   | 'nar-mismatch'
   /** A NAR, or a path info, is larger than allowed. */

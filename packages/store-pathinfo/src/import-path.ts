@@ -59,6 +59,20 @@ export function checkName(name: string): string {
   return name
 }
 
+/** Options of {@link Importer.ingest}. */
+export interface IngestTreeOptions extends Omit<ImportPathOptions, 'name'> {
+  /** Whether to measure the NAR. */
+  readonly measured: boolean
+}
+
+/** A tree in the store that has no path info yet. */
+export interface IngestedTree extends IngestPathResult {
+  /** Undefined when it was not asked for. */
+  readonly measure: NarMeasure | undefined
+  /** Puts the path info, and settles when that and all of the tree is durable. */
+  readonly put: (info: PathInfo) => Promise<PathInfo>
+}
+
 /** Imports paths of the host into one store, with threads that live from the first import to the last. */
 export class Importer {
   readonly #store: Store
@@ -70,6 +84,13 @@ export class Importer {
 
   async import(path: string | Uint8Array, options: ImportPathOptions): Promise<ImportedPath> {
     const name = options.name === undefined ? storePathName(path) : checkName(options.name)
+    const { measure, put, ...ingested } = await this.ingest(path, { ...options, measured: true })
+    const pathInfo = await put(pathInfoOf(name, ingested.node, measure!))
+    return { ...ingested, ...measure!, storePath: pathInfo.storePath, pathInfo }
+  }
+
+  /** Stores all of a path but its path info. */
+  async ingest(path: string | Uint8Array, options: IngestTreeOptions): Promise<IngestedTree> {
     const { pathInfos, engine: shared } = this.#store
     const engine = engineOf(this.#store.blobs)
     this.#workers ??= new FileWorkers(engine)
@@ -78,7 +99,7 @@ export class Importer {
     const fileCache = options.fileCache !== false
     const known = fileCache && engine !== undefined && isRecorded(engine, absolute(path))
     // What is known from an earlier import is not read again, so there is nothing to hash in passing.
-    const sink = known ? undefined : new NarHashSink()
+    const sink = known || !options.measured ? undefined : new NarHashSink()
     const ingested = await ingestPath(this.#store, path, {
       directorySizes: options.directorySizes,
       signal: options.signal,
@@ -88,13 +109,14 @@ export class Importer {
       session,
       fileCache,
     })
-    const measure = await this.#measure(ingested.node, sink, session, options)
-    const info = pathInfoOf(name, ingested.node, measure)
-    const pathInfo =
-      session !== undefined && pathInfos instanceof EmbeddedPathInfoService
-        ? await pathInfos.putAndCommit(session, info)
-        : await pathInfos.put(info)
-    return { ...ingested, ...measure, storePath: pathInfo.storePath, pathInfo }
+    return {
+      ...ingested,
+      measure: options.measured ? await this.#measure(ingested.node, sink, session, options) : undefined,
+      put: (info) =>
+        session !== undefined && pathInfos instanceof EmbeddedPathInfoService
+          ? pathInfos.putAndCommit(session, info)
+          : pathInfos.put(info),
+    }
   }
 
   /** The measure that the sink took, or that is on record, or that takes a rendering. */

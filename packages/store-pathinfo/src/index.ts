@@ -4,7 +4,10 @@
  * @packageDocumentation
  */
 
+export { closureOf } from './closure.js'
+export { ClosureSizes } from './closure-sizes.js'
 export { type CompressNarOptions, compressNar } from './compress-nar.js'
+export type { CopiedPath, CopyPathsOptions } from './copy-paths.js'
 export { embeddedPath } from './embedded-address.js'
 export { StoreError, type StoreErrorCode } from './errors.js'
 export type { ImportArchiveOptions, ImportedArchive } from './import-archive.js'
@@ -19,6 +22,9 @@ export { NarHashSink } from './nar-hash-sink.js'
 export { NarLayout, NarLayouts } from './nar-layout.js'
 export { type NarMismatch, NarMismatchError } from './nar-mismatch-error.js'
 export { NarReader, type NarReaderServices, type OpenNarOptions } from './nar-reader.js'
+export { type FormattedPath, formatNixPathInfos, type NixJsonFormat } from './nix-json/format.js'
+export { type PathMetadata, parseNixPathInfoLine, parseNixPathInfos } from './nix-json/parse.js'
+export { type ReadNixPathInfosOptions, readNixPathInfos } from './nix-json/read.js'
 export { type Castore, openCastore } from './open-castore.js'
 export {
   type LocalStore,
@@ -32,7 +38,13 @@ export { EmbeddedPathInfoService } from './path-info/embedded.js'
 export { LruPathInfoService } from './path-info/lru.js'
 export { MemoryPathInfoService } from './path-info/memory.js'
 export { ReadonlyPathInfoService } from './path-info/readonly.js'
-export { readKeyFile, SigningPathInfoService, signPathInfo } from './path-info/signing.js'
+export {
+  readKeyFile,
+  type SignedPath,
+  SigningPathInfoService,
+  signPathInfo,
+  signStored,
+} from './path-info/signing.js'
 export {
   fromNarInfo,
   type NarLocation,

@@ -7,6 +7,7 @@ import type { IngestProgress } from '@neve/castore-services/ingest/filesystem'
 import type { EmbeddedStore } from '@neve/embedded-store'
 import { StorePath } from '@neve/nix-compat'
 import { type CompressNarOptions, compressNar } from './compress-nar.js'
+import { type CopiedPath, type CopyPathsOptions, copyPaths } from './copy-paths.js'
 import { StoreError } from './errors.js'
 import { type ImportArchiveOptions, type ImportedArchive, importArchive } from './import-archive.js'
 import {
@@ -22,6 +23,7 @@ import { listNar } from './list-nar.js'
 import { measureNar, type NarMeasure } from './measure-nar.js'
 import { NarLayouts } from './nar-layout.js'
 import { NarReader } from './nar-reader.js'
+import type { PathMetadata } from './nix-json/parse.js'
 import { EmbeddedPathInfoService } from './path-info/embedded.js'
 import type { PathInfo } from './path-info.js'
 import type { PathInfoService } from './path-info-service.js'
@@ -123,6 +125,20 @@ export class Store implements AsyncDisposable {
    */
   importNar(source: AsyncIterable<Uint8Array>, options: ImportNarOptions): Promise<ImportedNar> {
     return importNar(this, source, options)
+  }
+
+  /**
+   * Copies store paths that are on the host, with what Nix says of them (spec 08 section 3.3). What is there already is
+   * not read. Each path becomes visible after those that it references, as far as they are among the described ones.
+   *
+   * @param described such as `readNixPathInfos` gives
+   * @returns what became of each, references first, once it is durable
+   * @throws on iterating: StoreError `invalid-input` for references in a cycle, before anything is done; unless
+   *   `keepGoing`, the error of the first path that cannot be copied, after that was given as `failed`: IngestPathError,
+   *   NarMismatchError, StoreError `already-exists`
+   */
+  copyPaths(described: Iterable<PathMetadata>, options: CopyPathsOptions = {}): AsyncIterable<CopiedPath> {
+    return copyPaths(this, this.#importer, described, options)
   }
 
   /**

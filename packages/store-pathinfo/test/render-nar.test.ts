@@ -39,7 +39,7 @@ describe.each([
   ['memory', async (): Promise<NarServices> => memoryServices()],
   ['embedded', async (): Promise<NarServices> => temporaryStore()],
 ])('rendering from %s services', (_name, make) => {
-  it('09#66 an absent blob', async () => {
+  it('07#30 09#66 an absent blob', async () => {
     const services = await make()
     const digest = B3Digest.of(HELLO)
     for (const node of [fileNode(digest, 12), fileNode(digest, 600_000), fileNode(digest, 0)]) {
@@ -54,7 +54,7 @@ describe.each([
     ['a blob beyond the smallest chunk', noise(200_000)],
     ['a blob of several chunks', noise(2_000_000)],
     ['the empty blob', new Uint8Array(0)],
-  ])('09#67 %s that has another length than its node says', async (_name, content) => {
+  ])('07#31 09#67 %s that has another length than its node says', async (_name, content) => {
     const services = await make()
     const digest = await services.blobs.put(content)
     const { length } = content
@@ -71,13 +71,13 @@ describe.each([
     }
   })
 
-  it('09#68 a file', async () => {
+  it('07#32 09#68 a file', async () => {
     const services = await make()
     const digest = await services.blobs.put(HELLO)
     expect(toHex(await render(services, fileNode(digest, 12)))).toBe(N3)
   })
 
-  it('09#69 the tree "complicated", and its measure', async () => {
+  it('07#33 09#69 the tree "complicated", and its measure', async () => {
     const services = await make()
     const W = Directory.decode(
       hex('12290a052e6b6565701220af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262'),
@@ -210,7 +210,7 @@ describe.each([
 })
 
 describe('rendering', () => {
-  it('09#65 a symlink needs no service', async () => {
+  it('07#29 09#65 a symlink needs no service', async () => {
     const refusing = new Proxy({}, { get: () => expect.unreachable(), has: () => false })
     const services = { blobs: refusing as BlobService, directories: refusing as DirectoryService }
     const node: Node = { kind: 'symlink', target: SymlinkTarget.from('/nix/store/somewhereelse') }

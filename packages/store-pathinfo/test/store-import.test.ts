@@ -127,7 +127,7 @@ describe('importing', () => {
   })
 })
 
-describe('07 section 9.1 the name of an imported path', () => {
+describe('07#35 07 section 9.1 the name of an imported path', () => {
   it.each([
     ['a/b/c', 'c'],
     ['a/b/../c', 'c'],

@@ -49,6 +49,29 @@ export function signPathInfo(info: PathInfo, key: SecretKey): PathInfo {
   return { ...info, signatures: [...info.signatures, key.sign(text)] }
 }
 
+/** How many signatures {@link signStored} added, and what is stored now. */
+export interface SignedPath {
+  readonly info: PathInfo
+  readonly added: number
+}
+
+/**
+ * Adds the signatures of keys to a path info that is stored, those of others kept. A key that has signed it already adds
+ * nothing, and when none does, nothing is written.
+ *
+ * @throws StoreError as `put` does
+ */
+export async function signStored(
+  pathInfos: Pick<PathInfoService, 'put'>,
+  info: PathInfo,
+  keys: readonly SecretKey[],
+  options: CallOptions = {},
+): Promise<SignedPath> {
+  const signed = keys.reduce(signPathInfo, info)
+  const added = signed.signatures.length - info.signatures.length
+  return { info: added === 0 ? info : await pathInfos.put(signed, options), added }
+}
+
 /** No key file is longer, in bytes. */
 const MAX_KEY_FILE = 4096
 
