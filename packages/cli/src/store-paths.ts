@@ -47,15 +47,15 @@ export async function* allPathInfos({ pathInfos }: Store, signal: AbortSignal): 
   }
 }
 
-/** The path infos of store paths, in their order; undefined for what is not in the store. */
-export async function* namedPathInfos(
-  { pathInfos }: Store,
+/** What is found under the digests of store paths, in their order; undefined where it is not of that path. */
+export async function* named<T extends Pick<PathInfo, 'storePath'>>(
   paths: readonly StorePath[],
+  find: (digest: Uint8Array, signal: AbortSignal) => Promise<T | undefined>,
   signal: AbortSignal,
-): AsyncGenerator<{ readonly storePath: StorePath; readonly info: PathInfo | undefined }> {
+): AsyncGenerator<{ readonly storePath: StorePath; readonly info: T | undefined }> {
   const { mapOrdered } = await import('@neve/castore-services')
   const look = async (storePath: StorePath, stop: AbortSignal) => {
-    const info = await pathInfos.get(storePath.digest, { signal: stop })
+    const info = await find(storePath.digest, stop)
     return { storePath, info: info?.storePath.equals(storePath) ? info : undefined }
   }
   yield* mapOrdered(paths, LOOKUPS, look, { signal })

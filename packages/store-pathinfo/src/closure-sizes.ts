@@ -3,6 +3,7 @@ import type { StorePath } from '@neve/nix-compat'
 import { StoreError } from './errors.js'
 import type { PathInfo } from './path-info.js'
 import type { PathInfoService } from './path-info-service.js'
+import { metadataOf } from './push/reference-closure.js'
 
 /** What of a path info is needed to follow references. */
 type Link = Pick<PathInfo, 'storePath' | 'references' | 'narSize'>
@@ -13,11 +14,11 @@ const LOOKUPS = 32
 
 /** Sums of NAR sizes of closures, as `nix path-info --closure-size` has them. Of what was looked up, some is remembered. */
 export class ClosureSizes {
-  readonly #pathInfos: Pick<PathInfoService, 'get'>
+  readonly #pathInfos: Pick<PathInfoService, 'get' | 'metadata'>
   readonly #known = new LruMap<string, Link>(REMEMBERED)
 
   /** @param pathInfos stay the caller's */
-  constructor(pathInfos: Pick<PathInfoService, 'get'>) {
+  constructor(pathInfos: Pick<PathInfoService, 'get' | 'metadata'>) {
     this.#pathInfos = pathInfos
   }
 
@@ -54,7 +55,7 @@ export class ClosureSizes {
   async #link(path: StorePath, by: StorePath, options: CallOptions): Promise<Link> {
     const known = this.#known.get(path.toString())
     if (known !== undefined) return known
-    const info = await this.#pathInfos.get(path.digest, options)
+    const info = await metadataOf(this.#pathInfos, path.digest, options)
     if (info === undefined || !info.storePath.equals(path)) {
       throw new StoreError(
         'not-found',

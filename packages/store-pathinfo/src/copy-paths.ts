@@ -7,10 +7,10 @@ import { StoreError } from './errors.js'
 import type { Importer, IngestedTree } from './import-path.js'
 import type { NarMeasure } from './measure-nar.js'
 import { NarMismatchError } from './nar-mismatch-error.js'
-import type { PathMetadata } from './nix-json/parse.js'
 import { LazyPathInfoService } from './path-info/lazy.js'
 import { mergePathInfos } from './path-info/merge.js'
 import type { PathInfo } from './path-info.js'
+import type { PathMetadata } from './path-info-service.js'
 import { referencesFirst } from './references-first.js'
 import type { Store } from './store.js'
 
@@ -62,7 +62,7 @@ export async function* copyPaths(
   const { keepGoing = false, signal } = options
   const { pathInfos } = store
   if (pathInfos instanceof LazyPathInfoService) await pathInfos.open()
-  const ordered = referencesFirst(agreeing(described))
+  const ordered = referencesFirst(agreeing(described), 'invalid-input')
   const lookUp = async (metadata: PathMetadata, stop: AbortSignal) => {
     const known = await pathInfos.get(metadata.storePath.digest, { signal: stop })
     return { metadata, known }

@@ -4,7 +4,6 @@
  * @packageDocumentation
  */
 
-export { closureOf } from './closure.js'
 export { ClosureSizes } from './closure-sizes.js'
 export { type CompressNarOptions, compressNar } from './compress-nar.js'
 export type { CopiedPath, CopyPathsOptions } from './copy-paths.js'
@@ -23,7 +22,7 @@ export { NarLayout, NarLayouts } from './nar-layout.js'
 export { type NarMismatch, NarMismatchError } from './nar-mismatch-error.js'
 export { NarReader, type NarReaderServices, type OpenNarOptions } from './nar-reader.js'
 export { type FormattedPath, formatNixPathInfos, type NixJsonFormat } from './nix-json/format.js'
-export { type PathMetadata, parseNixPathInfoLine, parseNixPathInfos } from './nix-json/parse.js'
+export { parseNixPathInfoLine, parseNixPathInfos } from './nix-json/parse.js'
 export { type ReadNixPathInfosOptions, readNixPathInfos } from './nix-json/read.js'
 export { type Castore, openCastore } from './open-castore.js'
 export {
@@ -71,7 +70,7 @@ export {
   type PushTarget,
   pushClosure,
 } from './push/push-closure.js'
-export { type ReferenceClosureOptions, referenceClosure } from './push/reference-closure.js'
+export { metadataOf, type ReferenceClosureOptions, referenceClosure } from './push/reference-closure.js'
 export { type NarServices, type RenderNarOptions, renderNar } from './render-nar.js'
 export type { OpenedCastore, OpenStoreOptions } from './service-opener.js'
 export {

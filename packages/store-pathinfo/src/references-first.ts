@@ -9,9 +9,13 @@ type Referring = Pick<PathInfo, 'storePath' | 'references'>
  * The same in the order in which they can be put: references before what references them, as far as they are among
  * them; else as they came.
  *
- * @throws StoreError `invalid-input` when references form a cycle; what mentions only its own path is none
+ * @param fault the code of the error for a cycle: whether it is in what was given, or in what is stored
+ * @throws StoreError when references form a cycle; what mentions only its own path is none
  */
-export function referencesFirst<T extends Referring>(infos: Iterable<T>): T[] {
+export function referencesFirst<T extends Referring>(
+  infos: Iterable<T>,
+  fault: 'invalid-input' | 'data-loss',
+): T[] {
   const known = new Map<string, T>()
   for (const info of infos) known.set(info.storePath.toString(), info)
   const ordered: T[] = []
@@ -20,7 +24,7 @@ export function referencesFirst<T extends Referring>(infos: Iterable<T>): T[] {
   const enter = (key: string): void => {
     const info = known.get(key)
     if (info === undefined || state.get(key) === 'done') return
-    if (state.get(key) === 'open') throw cycle(open.map((one) => one.info).concat(info))
+    if (state.get(key) === 'open') throw cycle(open.map((one) => one.info).concat(info), fault)
     state.set(key, 'open')
     open.push({ info, references: info.references.values() })
   }
@@ -38,10 +42,10 @@ export function referencesFirst<T extends Referring>(infos: Iterable<T>): T[] {
   return ordered
 }
 
-function cycle(way: readonly Referring[]): StoreError {
+function cycle(way: readonly Referring[], fault: 'invalid-input' | 'data-loss'): StoreError {
   const last = way.at(-1)!
   const round = way.slice(way.findIndex((info) => info.storePath.equals(last.storePath)))
   const shown = round.slice(0, 5).map(({ storePath }) => storePath.toString())
   const more = round.length > shown.length ? ' → …' : ''
-  return new StoreError('invalid-input', `references form a cycle: ${shown.join(' → ')}${more}`)
+  return new StoreError(fault, `references form a cycle: ${shown.join(' → ')}${more}`)
 }

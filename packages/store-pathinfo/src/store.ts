@@ -23,10 +23,9 @@ import { listNar } from './list-nar.js'
 import { measureNar, type NarMeasure } from './measure-nar.js'
 import { NarLayouts } from './nar-layout.js'
 import { NarReader } from './nar-reader.js'
-import type { PathMetadata } from './nix-json/parse.js'
 import { EmbeddedPathInfoService } from './path-info/embedded.js'
 import type { PathInfo } from './path-info.js'
-import type { PathInfoService } from './path-info-service.js'
+import type { PathInfoService, PathMetadata } from './path-info-service.js'
 import { renderNar } from './render-nar.js'
 
 /** Options of {@link Store.importPath}. */

@@ -1,5 +1,5 @@
 import { StorePath } from '@neve/nix-compat'
-import { ClosureSizes, closureOf, MemoryPathInfoService, type PathInfo } from '@neve/store-pathinfo'
+import { ClosureSizes, MemoryPathInfoService, type PathInfo, referenceClosure } from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
 import { bytes, pathInfoOf } from '../src/contract/path-info-fixtures.js'
 import { expectStoreError } from './support.js'
@@ -28,7 +28,7 @@ describe('closures', () => {
     const { service, tail, left, right, top } = await diamond()
     const names = async (...roots: PathInfo[]) =>
       (
-        await closureOf(
+        await referenceClosure(
           service,
           roots.map((root) => root.storePath),
         )
@@ -52,22 +52,22 @@ describe('closures', () => {
     const missing = info('missing', 1n, [])
     const broken = info('broken', 1n, [missing])
     await service.put(broken)
-    const error = await expectStoreError(() => closureOf(service, [broken.storePath]), 'not-found')
+    const error = await expectStoreError(() => referenceClosure(service, [broken.storePath]), 'not-found')
     expect(error.message).toContain(
       `${missing.storePath}, which ${broken.storePath.toAbsolute()} references,`,
     )
     await expectStoreError(() => new ClosureSizes(service).of(broken), 'not-found')
-    const absent = await expectStoreError(() => closureOf(service, [missing.storePath]), 'not-found')
-    expect(absent.message).toBe(`${missing.storePath.toAbsolute()} is not in the store`)
+    const absent = await expectStoreError(() => referenceClosure(service, [missing.storePath]), 'not-found')
+    expect(absent.message).toBe(`${missing.storePath.toAbsolute()} is not in the source`)
     // The digest alone does not make a path.
     const renamed = new StorePath(broken.storePath.digest, 'another')
-    await expectStoreError(() => closureOf(service, [renamed]), 'not-found')
+    await expectStoreError(() => referenceClosure(service, [renamed]), 'not-found')
   })
 
   it('end when nobody wants them any more', async () => {
     const { service, top } = await diamond()
     const signal = AbortSignal.abort(new Error('no'))
-    await expect(closureOf(service, [top.storePath], { signal })).rejects.toBe(signal.reason)
+    await expect(referenceClosure(service, [top.storePath], { signal })).rejects.toBe(signal.reason)
     await expect(new ClosureSizes(service).of(top, { signal })).rejects.toBe(signal.reason)
   })
 })

@@ -3,7 +3,7 @@ import type { ClosureSizes, FormattedPath, NixJsonFormat, PathMetadata, Store } 
 import { Command, Option } from 'commander'
 import type { Context, GlobalOptions } from '../context.js'
 import { UsageError } from '../messages.js'
-import { allPathInfos, checkAll, MissingPathError, namedPathInfos, parseStorePaths } from '../store-paths.js'
+import { allPathInfos, checkAll, MissingPathError, named, parseStorePaths } from '../store-paths.js'
 
 interface PathInfoOptions extends GlobalOptions {
   readonly all?: boolean
@@ -89,13 +89,16 @@ async function* wantedPaths(
   { all, recursive }: PathInfoOptions,
   signal: AbortSignal,
 ): AsyncGenerator<FormattedPath> {
+  const { metadataOf, referenceClosure } = await import('@neve/store-pathinfo')
   if (all !== true && recursive !== true) {
-    yield* namedPathInfos(store, paths, signal)
+    yield* named(paths, async (digest, stop) => metadataOf(store.pathInfos, digest, { signal: stop }), signal)
     return
   }
-  const { closureOf } = await import('@neve/store-pathinfo')
+  const place = 'the store'
   const infos =
-    all === true ? allPathInfos(store, signal) : await closureOf(store.pathInfos, paths, { signal })
+    all === true
+      ? allPathInfos(store, signal)
+      : await referenceClosure(store.pathInfos, paths, { place, signal })
   for await (const info of infos) yield { storePath: info.storePath, info }
 }
 

@@ -5,7 +5,7 @@ import type { Context, GlobalOptions } from '../context.js'
 import { UsageError } from '../messages.js'
 import { counted } from '../output/format.js'
 import { jsonLine } from '../output/names.js'
-import { allPathInfos, checkAll, MissingPathError, namedPathInfos, parseStorePaths } from '../store-paths.js'
+import { allPathInfos, checkAll, MissingPathError, named, parseStorePaths } from '../store-paths.js'
 
 interface SignOptions extends GlobalOptions {
   readonly keyFile?: readonly string[]
@@ -50,25 +50,29 @@ async function sign(context: Context, texts: readonly string[], options: SignOpt
   checkAll(texts, options.all, 'sign')
   if (options.keyFile === undefined) throw new UsageError('sign needs --key-file FILE')
   const paths = parseStorePaths(texts)
-  const { closureOf, readKeyFile } = await import('@neve/store-pathinfo')
+  const { readKeyFile, referenceClosure } = await import('@neve/store-pathinfo')
   const keys: SecretKey[] = []
   for (const file of options.keyFile) keys.push(await readKeyFile(file))
   await using store = await context.openStore(options, 'write')
   const { signal, stderr } = context.io
-  let signatures = 0
-  const signOne = async (info: PathInfo): Promise<void> => {
-    signatures += await addSignatures(context, store, info, keys, options)
+  const { pathInfos } = store
+  let wanted = paths
+  if (options.recursive === true) {
+    const closure = await referenceClosure(pathInfos, paths, { place: 'the store', signal })
+    wanted = closure.map(({ storePath }) => storePath)
   }
-  if (options.all === true) for await (const info of allPathInfos(store, signal)) await signOne(info)
-  else if (options.recursive === true) {
-    for (const info of await closureOf(store.pathInfos, paths, { signal })) await signOne(info)
-  } else {
-    for await (const { storePath, info } of namedPathInfos(store, paths, signal)) {
-      if (info === undefined) context.fail(new MissingPathError(storePath))
-      else await signOne(info)
-    }
+  let signatures = 0
+  for await (const { storePath, info } of options.all === true
+    ? listed(store, signal)
+    : named(wanted, (digest, stop) => pathInfos.get(digest, { signal: stop }), signal)) {
+    if (info === undefined) context.fail(new MissingPathError(storePath))
+    else signatures += await addSignatures(context, store, info, keys, options)
   }
   if (stderr.isTerminal) stderr.write(`  ${counted(signatures, 'signature')} added\n`)
+}
+
+async function* listed(store: Store, signal: AbortSignal) {
+  for await (const info of allPathInfos(store, signal)) yield { storePath: info.storePath, info }
 }
 
 /** @returns how many were added */

@@ -1,5 +1,5 @@
 import { NixHash, STORE_DIR, StorePath } from '@neve/nix-compat'
-import type { PathMetadata } from './parse.js'
+import type { PathMetadata } from '../path-info-service.js'
 
 /**
  * How Nix has written path infos in JSON:

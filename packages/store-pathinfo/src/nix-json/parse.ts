@@ -8,10 +8,7 @@ import {
   StorePath,
 } from '@neve/nix-compat'
 import { StoreError } from '../errors.js'
-import type { PathInfo } from '../path-info.js'
-
-/** What is known of a store path without its contents. */
-export type PathMetadata = Omit<PathInfo, 'node'>
+import type { PathMetadata } from '../path-info-service.js'
 
 /** Of what is quoted in messages, so much, in characters. */
 const SHOWN = 200

@@ -1,6 +1,7 @@
 import type { CallOptions } from '@neve/castore-services'
 import { StoreError } from '../errors.js'
-import { type PathMetadata, parseNixPathInfoLine, parseNixPathInfos } from './parse.js'
+import type { PathMetadata } from '../path-info-service.js'
+import { parseNixPathInfoLine, parseNixPathInfos } from './parse.js'
 
 /** Options of {@link readNixPathInfos}. */
 export interface ReadNixPathInfosOptions extends CallOptions {

@@ -2,6 +2,7 @@ import { type CallOptions, mapOrdered } from '@neve/castore-services'
 import type { StorePath } from '@neve/nix-compat'
 import { StoreError } from '../errors.js'
 import type { PathInfoService, PathMetadata } from '../path-info-service.js'
+import { referencesFirst } from '../references-first.js'
 
 /** Path infos that are asked for at once. */
 const LOOKUPS_AT_ONCE = 32
@@ -48,49 +49,16 @@ export async function referenceClosure(
     }
     level = next
   }
-  return referencesFirst(found)
+  return referencesFirst(found.values(), 'data-loss')
 }
 
 /** What is known of a path without its contents. */
 export async function metadataOf(
-  pathInfos: PathInfoService,
+  pathInfos: Pick<PathInfoService, 'get' | 'metadata'>,
   digest: Uint8Array,
-  options: CallOptions,
+  options: CallOptions = {},
 ): Promise<PathMetadata | undefined> {
   return pathInfos.metadata === undefined
     ? pathInfos.get(digest, options)
     : pathInfos.metadata(digest, options)
-}
-
-function referencesFirst(infos: ReadonlyMap<string, PathMetadata>): PathMetadata[] {
-  const ordered: PathMetadata[] = []
-  const state = new Map<string, 'open' | 'done'>()
-  for (const root of infos.values()) {
-    const open: { readonly info: PathMetadata; readonly references: Iterator<StorePath> }[] = []
-    const enter = (key: string): void => {
-      const info = infos.get(key)
-      if (info === undefined || state.get(key) === 'done') return
-      if (state.get(key) === 'open') throw cycle([...open.map((one) => one.info), info])
-      state.set(key, 'open')
-      open.push({ info, references: info.references.values() })
-    }
-    enter(root.storePath.toString())
-    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
-      const reference = top.references.next()
-      if (reference.done === true) {
-        state.set(top.info.storePath.toString(), 'done')
-        ordered.push(top.info)
-        open.pop()
-        // What mentions its own path is no cycle.
-      } else if (!reference.value.equals(top.info.storePath)) enter(reference.value.toString())
-    }
-  }
-  return ordered
-}
-
-function cycle(way: readonly PathMetadata[]): StoreError {
-  const last = way.at(-1)!
-  const round = way.slice(way.findIndex((info) => info.storePath.equals(last.storePath)))
-  const shown = round.slice(0, 5).map(({ storePath }) => storePath.toString())
-  return new StoreError('data-loss', `references form a cycle: ${shown.join(' → ')}`)
 }
