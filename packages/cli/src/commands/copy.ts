@@ -20,9 +20,9 @@ interface CopyOptions extends GlobalOptions {
 
 const EXAMPLES = `
 Examples:
-  $ nix path-info --json --recursive /run/current-system | neve copy -
+  $ neve copy --keep-going closure.json
   /nix/store/7n0mbqydcipkpbxm24fab066lxk68aqk-libunistring-1.1
-  $ neve copy --keep-going --json closure.json
+  $ nix path-info --json --recursive /run/current-system | neve copy -
   $ nix path-info --store /mnt/image --json --all | neve copy --root /mnt/image -
 
 Copies store paths that are on this machine into the store, with what Nix says of them: references, deriver, content

@@ -17,7 +17,8 @@ Examples:
 
 generate makes a key that Nix understands, for signing what is stored: -o FILE takes the secret one, which must not be
 there before and which only its owner can read, and the public one is printed. Without -o the secret one is printed.
-public prints the public key of a file with a secret one. Others trust it as one of their trusted-public-keys.
+public prints the public key of a file with a secret one. Others trust it as one of their trusted-public-keys. What is
+stored is signed with "neve sign".
 `
 
 /** `neve key generate NAME`, `neve key public FILE` (spec 09 section 12). */

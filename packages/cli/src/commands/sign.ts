@@ -16,11 +16,13 @@ interface SignOptions extends GlobalOptions {
 
 const EXAMPLES = `
 Examples:
-  $ neve key generate cache.example.org-1 -o secret.key
   $ neve sign --key-file secret.key /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
   /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
   $ neve sign --key-file secret.key --recursive --json /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
   $ neve sign --key-file old.key --key-file new.key --all
+
+  $ neve key generate cache.example.org-1 -o secret.key
+  $ neve sign -k secret.key --all
 
 The signatures are those of "nix store sign": whoever has the public key among trusted-public-keys believes that the
 contents are what the signer says, wherever they come from. "neve key" makes keys. What is signed is what the store says
