@@ -1,5 +1,7 @@
-import type { SecretKey } from '@neve/nix-compat'
+import type { ObjectStore } from '@neve/castore-services/object-store'
+import type { PublicKey, SecretKey } from '@neve/nix-compat'
 import type { Store } from '@neve/store-pathinfo'
+import type { TokenSource } from './access.js'
 import type { BridgeRequest } from './exchange.js'
 
 /** What a bridge needs of a store. */
@@ -22,6 +24,21 @@ export interface NarBridgeOptions {
   readonly compression?: NarCompression | undefined
   /** Sign every narinfo that is served. Default: none. */
   readonly signKeys?: readonly SecretKey[] | undefined
+  /** Refuse everything that would change something. Default: false. */
+  readonly readOnly?: boolean | undefined
+  /** Take only narinfo files that one of these keys signed. Default: all that are right otherwise. */
+  readonly requireSignatures?: readonly PublicKey[] | undefined
+  /** Answer only those who have a token. Default: everybody. */
+  readonly tokens?: TokenSource | undefined
+  /**
+   * What the cache has to remember of uploads, and the files that mean nothing to a store: build logs, realisations,
+   * where debug information is. It stays the caller's. Default: in memory, so that what is put is forgotten at the end.
+   */
+  readonly files?: ObjectStore | undefined
+  /** The largest NAR to take, in bytes, whatever it is compressed to. Default: 1 TiB. */
+  readonly maxNarSize?: bigint | undefined
+  /** Milliseconds after which a NAR that no narinfo has named is forgotten. Default: a day. */
+  readonly uploadExpiry?: number | undefined
   /** Told of failures that are not a client's. Default: nobody is. */
   readonly onError?: ((request: BridgeRequest, error: unknown) => void) | undefined
 }

@@ -4,6 +4,7 @@
  * @packageDocumentation
  */
 
+export type { TokenSource } from './access.js'
 export type { BridgeStore, NarBridgeOptions, NarCompression } from './bridge-options.js'
 export type { BridgeRequest, Reply, ReplyStream } from './exchange.js'
 export { HttpError } from './http-error.js'

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
+import { pipeline, Readable } from 'node:stream'
+import { constants, createBrotliCompress, createGzip } from 'node:zlib'
 import { encodeNode, type Node } from '@neve/castore-model'
+import { blobStream } from '@neve/castore-services'
 import { encodeNixbase32 } from '@neve/nix-compat'
 import type { BridgeStore } from './bridge-options.js'
 import { parseRange } from './byte-range.js'
@@ -7,9 +10,10 @@ import { isKnown, wantedRange } from './conditions.js'
 import { type BridgeRequest, begun, type Reply, textReply } from './exchange.js'
 import { HttpError } from './http-error.js'
 import type { KnownNar, KnownNars } from './known-nars.js'
+import { mediaType, type NarForm } from './nar-form.js'
+import { storedXz, storedXzSize } from './stored-xz.js'
+import type { UploadedNar } from './uploaded-nars.js'
 
-const NAR_TYPE = 'application/x-nix-nar'
-const ZSTD_TYPE = 'application/zstd'
 /** What a name made of a digest stands for never changes. */
 const FOREVER = 'public, max-age=31536000, immutable'
 
@@ -26,7 +30,12 @@ export class NarRoutes {
   /** A NAR as it is, or a range of it. */
   async plain(nar: KnownNar, request: BridgeRequest): Promise<Reply> {
     const etag = `"${tagOf(nar.node)}"`
-    const headers = { 'content-type': NAR_TYPE, 'cache-control': FOREVER, etag, 'accept-ranges': 'bytes' }
+    const headers = {
+      'content-type': mediaType('none'),
+      'cache-control': FOREVER,
+      etag,
+      'accept-ranges': 'bytes',
+    }
     const { method, signal } = request
     await this.#checkSize(nar, signal)
     if (isKnown(request, etag)) return { status: 304, headers }
@@ -54,13 +63,54 @@ export class NarRoutes {
   /** A NAR as a zstd stream, of the stored frames where there are some. Its length shows only at its end. */
   async zstd(nar: KnownNar, request: BridgeRequest): Promise<Reply> {
     const etag = `W/"${tagOf(nar.node)}-zstd"`
-    const headers = { 'content-type': ZSTD_TYPE, 'cache-control': FOREVER, etag, 'accept-ranges': 'none' }
+    const headers = {
+      'content-type': mediaType('zstd'),
+      'cache-control': FOREVER,
+      etag,
+      'accept-ranges': 'none',
+    }
     const { method, signal } = request
     await this.#checkSize(nar, signal)
     if (isKnown(request, etag)) return { status: 304, headers }
     if (method === 'HEAD') return { status: 200, headers }
     const source = await begun(this.#store.compressedNar(nar.node, { signal }))
     return { status: 200, headers, body: { source, length: undefined } }
+  }
+
+  /** A NAR in the form in which it was put. Where that is cheap it is made again, else it was kept. */
+  async named(nar: UploadedNar, request: BridgeRequest): Promise<Reply> {
+    if (nar.form === 'none') return this.plain(nar, request)
+    if (nar.form === 'zstd') return this.zstd(nar, request)
+    const { form, node, narSize } = nar
+    const etag = `W/"${tagOf(node)}-${form}"`
+    const headers: Record<string, string> = {
+      'content-type': mediaType(form),
+      'cache-control': FOREVER,
+      etag,
+      'accept-ranges': 'none',
+    }
+    const { method, signal } = request
+    await this.#checkSize(nar, signal)
+    if (isKnown(request, etag)) return { status: 304, headers }
+    const length = form === 'xz' ? storedXzSize(narSize) : nar.file && nar.fileSize
+    if (length !== undefined) headers['content-length'] = `${length}`
+    if (method === 'HEAD') return { status: 200, headers }
+    const source = await begun(this.#encoded(nar, signal))
+    return { status: 200, headers, body: { source, length } }
+  }
+
+  async *#encoded(
+    { form, node, file }: UploadedNar,
+    signal: AbortSignal,
+  ): AsyncGenerator<Uint8Array, void, undefined> {
+    if (file !== undefined) {
+      await using reader = await this.#store.blobs.open(file, { signal })
+      if (reader === undefined) throw new HttpError(404, 'this file is not in the store any more')
+      yield* blobStream(reader, { signal })
+      return
+    }
+    const archive = this.#store.nar(node, { signal })
+    yield* form === 'xz' ? storedXz(archive) : compressed(form, archive)
   }
 
   /**
@@ -80,6 +130,23 @@ export class NarRoutes {
     }
     if (actual !== narSize) throw new HttpError(400, `expected narsize=${actual}, got ${narSize}`)
   }
+}
+
+/** By the cheapest means that Node has. */
+async function* compressed(
+  form: NarForm,
+  archive: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array, void, undefined> {
+  const encoder =
+    form === 'br'
+      ? createBrotliCompress({ params: { [constants.BROTLI_PARAM_QUALITY]: 0 } })
+      : createGzip({ level: constants.Z_BEST_SPEED })
+  // What is read ahead must not lie where the next piece comes to lie.
+  yield* pipeline(Readable.from(copies(archive), { objectMode: false }), encoder, () => {})
+}
+
+async function* copies(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
+  for await (const piece of source) yield piece.slice()
 }
 
 /** The same for the same contents, and for nothing else. */

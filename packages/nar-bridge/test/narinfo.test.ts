@@ -126,8 +126,8 @@ describe('what is not there', () => {
     expect(response.status).toBe(404)
   })
 
-  it.each(['/nix-cache-info', '/'])('POST to %s is 405', async (path) => {
-    const response = await ask(narBridge(memoryStore()), path, { method: 'POST', body: 'x' })
+  it.each(['/nix-cache-info', '/'])('PUT to %s is 405', async (path) => {
+    const response = await ask(narBridge(memoryStore()), path, { method: 'PUT', body: 'x' })
     expect(response.status).toBe(405)
     expect(response.headers.get('allow')).toBe('GET, HEAD')
   })

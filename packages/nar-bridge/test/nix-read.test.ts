@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { SecretKey } from '@neve/nix-compat'
@@ -13,7 +14,7 @@ async function withTree() {
   mkdirSync(join(folder, 'bin'), { recursive: true })
   writeFileSync(join(folder, 'bin', 'run'), '#!/bin/sh\necho hi\n', { mode: 0o755 })
   writeFileSync(join(folder, 'large'), Buffer.alloc(3_000_000, 'some text that repeats, and then '))
-  writeFileSync(join(folder, 'noise'), crypto.getRandomValues(new Uint8Array(50_000)))
+  writeFileSync(join(folder, 'noise'), randomBytes(50_000))
   const store = await temporaryStore()
   const { storePath } = await store.importPath(folder)
   return { store, path: storePath.toAbsolute() }

@@ -146,7 +146,7 @@ describe('connections', () => {
     const store = memoryStore()
     await store.pathInfos.put(SYMLINK_INFO)
     const accesses: Access[] = []
-    const { url } = await served(store, {}, { onAccess: (access) => accesses.push(access) })
+    const { url, close } = await served(store, {}, { onAccess: (access) => accesses.push(access) })
     const agent = new Agent({ keepAlive: true, maxSockets: 1 })
     const paths = ['/nix-cache-info', '/x', '/00000000000000000000000000000000.narinfo', '/nix-cache-info']
     const statuses: unknown[] = []
@@ -159,6 +159,7 @@ describe('connections', () => {
       statuses.push(response.statusCode)
     }
     agent.destroy()
+    await close()
     expect(statuses).toEqual([200, 404, 200, 200])
     expect(sockets.size).toBe(1)
     expect(accesses.map(({ target, status, whole }) => [target, status, whole])).toEqual(
@@ -178,7 +179,7 @@ describe('connections', () => {
     const server = await serve(
       answering(() => ({ status: 200, headers: {}, body: 'hi' })),
       {
-        listen: `unix:${socketPath}`,
+        listen: socketPath,
         socketMode: 0o600,
       },
     )

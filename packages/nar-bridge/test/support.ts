@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { MemoryBlobService } from '@neve/castore-services/blob/memory'
 import { MemoryDirectoryService } from '@neve/castore-services/directory/memory'
 import { type BridgeStore, type NarBridge, type NarBridgeOptions, narBridge } from '@neve/nar-bridge'
-import { type BridgeServer, type ServeOptions, serve } from '@neve/nar-bridge/server'
+import { type RunningServer, type ServeOptions, serve } from '@neve/nar-bridge/server'
 import { type LocalStore, MemoryPathInfoService, openLocalStore, Store } from '@neve/store-pathinfo'
 import { afterAll } from 'vitest'
 
@@ -42,7 +42,7 @@ export async function served(
   store: BridgeStore,
   options: NarBridgeOptions = {},
   more: Partial<ServeOptions> = {},
-): Promise<BridgeServer & { readonly bridge: NarBridge; readonly errors: unknown[] }> {
+): Promise<RunningServer & { readonly bridge: NarBridge; readonly errors: unknown[] }> {
   const errors: unknown[] = []
   const bridge = narBridge(store, { onError: (_, error) => errors.push(error), ...options })
   const server = await serve(bridge, { listen: '127.0.0.1:0', ...more })

@@ -5,4 +5,11 @@
  */
 
 export type { Access } from './request-listener.js'
-export { type BridgeServer, type ServeOptions, serve } from './serve.js'
+export {
+  BridgeServer,
+  type BridgeServerOptions,
+  type CloseOptions,
+  type RunningServer,
+  type ServeOptions,
+  serve,
+} from './serve.js'

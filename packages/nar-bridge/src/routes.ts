@@ -1,0 +1,159 @@
+import { MemoryObjectStore } from '@neve/castore-services/object-store'
+import { formatCacheInfo, parseNarFileName, parseStorePathFileName } from '@neve/nix-compat'
+import { checkAccess } from './access.js'
+import type { BridgeStore, NarBridgeOptions } from './bridge-options.js'
+import { type BridgeRequest, type Reply, textReply } from './exchange.js'
+import { HttpError } from './http-error.js'
+import { KnownNars } from './known-nars.js'
+import { NarRoutes } from './nar-routes.js'
+import { receiveNar } from './nar-upload.js'
+import { parseNarUrl } from './nar-url.js'
+import { absent, NarInfoRoutes } from './narinfo-routes.js'
+import { receiveNarInfo } from './narinfo-upload.js'
+import { parseSideFile, SideFiles } from './side-files.js'
+import { UploadedNars } from './uploaded-nars.js'
+
+/** Longer request targets than any that means something. */
+const MAX_TARGET = 16 * 1024
+const DEFAULT_PRIORITY = 39
+const MAX_NAR_SIZE = 2n ** 40n
+const UPLOAD_EXPIRY = 24 * 60 * 60 * 1000
+/** Milliseconds between two looks for uploads that nobody finished. */
+const EXPIRE_EVERY = 60 * 60 * 1000
+/** Listings are made here; what clients put is read, and passed over. */
+const MAX_LISTING = 256 * 1024 * 1024
+
+const DONE: Reply = { status: 200, headers: { 'content-length': '0' } }
+
+/** Finds out what a request is about, and whether it may be. */
+export class Routes {
+  readonly #store: BridgeStore
+  readonly #options: NarBridgeOptions
+  readonly #known = new KnownNars()
+  readonly #narInfos: NarInfoRoutes
+  readonly #nars: NarRoutes
+  readonly #uploads: UploadedNars
+  readonly #sideFiles: SideFiles
+  readonly #cacheInfo: string
+  #expired = 0
+
+  constructor(store: BridgeStore, options: NarBridgeOptions) {
+    const { compression = 'auto', priority = DEFAULT_PRIORITY, signKeys = [] } = options
+    const { files = new MemoryObjectStore() } = options
+    this.#store = store
+    this.#options = options
+    const zstd = compression === 'zstd' || (compression === 'auto' && store.engine !== undefined)
+    this.#narInfos = new NarInfoRoutes(store, this.#known, signKeys, zstd)
+    this.#nars = new NarRoutes(store, this.#known)
+    this.#uploads = new UploadedNars(files)
+    this.#sideFiles = new SideFiles(files)
+    this.#cacheInfo = formatCacheInfo({ wantMassQuery: true, priority })
+  }
+
+  async answer(request: BridgeRequest): Promise<Reply> {
+    const { target } = request
+    if (target.length > MAX_TARGET) throw new HttpError(414, `expected a URL of at most ${MAX_TARGET} bytes`)
+    this.#check(request)
+    const mark = target.indexOf('?')
+    const path = target.slice(1, mark < 0 ? undefined : mark)
+    if (path.startsWith('nar/')) return this.#nar(target.slice(1), request)
+    const file = parseStorePathFileName(path)
+    if (file !== undefined) {
+      return file.kind === 'narinfo'
+        ? this.#narInfo(file.digest, request)
+        : this.#listing(file.digest, request)
+    }
+    const side = parseSideFile(path)
+    if (side !== undefined) {
+      if (request.method !== 'PUT') return this.#sideFiles.get(side, request)
+      await this.#sideFiles.put(side, request)
+      return DONE
+    }
+    if (path === 'nix-cache-info') {
+      expectRead(request)
+      return textReply(this.#cacheInfo, { type: 'text/x-nix-cache-info' })
+    }
+    if (path === '') {
+      expectRead(request)
+      return textReply('a Nix binary cache, served by Neve\n')
+    }
+    return absent()
+  }
+
+  /** @throws HttpError 401, 403, 405 */
+  #check(request: BridgeRequest): void {
+    const { method } = request
+    const writes = method === 'PUT'
+    if (!writes && method !== 'GET' && method !== 'HEAD') throw notAllowed(method, 'GET, HEAD, PUT')
+    const { tokens, readOnly = false } = this.#options
+    if (tokens !== undefined) checkAccess(request, writes ? 'write' : 'read', tokens)
+    if (writes && readOnly) throw new HttpError(403, 'this cache is for reading only')
+  }
+
+  async #narInfo(digest: Uint8Array, request: BridgeRequest): Promise<Reply> {
+    if (request.method !== 'PUT') return this.#narInfos.narInfo(digest, request)
+    const { requireSignatures = [] } = this.#options
+    const stored = await receiveNarInfo(this.#store, this.#uploads, digest, request, requireSignatures)
+    this.#known.remember(stored)
+    return DONE
+  }
+
+  async #listing(digest: Uint8Array, request: BridgeRequest): Promise<Reply> {
+    if (request.method !== 'PUT') return this.#narInfos.listing(digest, request)
+    await passOver(request, MAX_LISTING)
+    return DONE
+  }
+
+  /** @param url without the slash before it */
+  async #nar(url: string, request: BridgeRequest): Promise<Reply> {
+    if (/^nar\/(?:snix|tvix)-castore\//.test(url)) {
+      expectRead(request)
+      const nar = parseNarUrl(url)
+      if (nar === undefined) return absent()
+      if (nar === 'no-size') throw new HttpError(400, 'expected ?narsize= with the size of the NAR')
+      return nar.form === 'zstd' ? this.#nars.zstd(nar, request) : this.#nars.plain(nar, request)
+    }
+    const name = url.slice('nar/'.length)
+    const parsed = parseNarFileName(name)
+    if (request.method === 'PUT') {
+      if (parsed === undefined) {
+        throw new HttpError(400, 'expected a name of 52 characters of nixbase32 and .nar')
+      }
+      const { maxNarSize = MAX_NAR_SIZE } = this.#options
+      await this.#uploads.add(await receiveNar(this.#store, name, parsed, request, { maxNarSize }))
+      this.#expire(request)
+      return DONE
+    }
+    if (parsed === undefined) return absent()
+    const known = parsed.suffix === '' ? this.#known.byHash(parsed.digest) : undefined
+    if (known !== undefined) return this.#nars.plain(known, request)
+    const uploaded = await this.#uploads.find(name, request.signal)
+    return uploaded === undefined ? absent() : this.#nars.named(uploaded, request)
+  }
+
+  /** Looks now and then for uploads that nobody finished; no timer has to run for it. */
+  #expire(request: BridgeRequest): void {
+    const now = Date.now()
+    if (now - this.#expired < EXPIRE_EVERY) return
+    this.#expired = now
+    const { uploadExpiry = UPLOAD_EXPIRY, onError } = this.#options
+    this.#uploads.expire(uploadExpiry, now).catch((error: unknown) => onError?.(request, error))
+  }
+}
+
+/** @throws HttpError 413 */
+async function passOver({ body }: BridgeRequest, maxLength: number): Promise<void> {
+  let length = 0
+  for await (const piece of body) {
+    length += piece.length
+    if (length > maxLength) throw new HttpError(413, `expected at most ${maxLength} bytes`)
+  }
+}
+
+function expectRead({ method }: BridgeRequest): void {
+  if (method === 'PUT') throw notAllowed(method, 'GET, HEAD')
+}
+
+function notAllowed(method: string, allow: string): HttpError {
+  return new HttpError(405, `${method} is not for this`, { allow })
+}
