@@ -96,6 +96,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/castore-daemon.js')).castoreDaemonCommand,
   },
   {
+    name: 'nar-bridge',
+    summary: 'serve a store as a Nix binary cache over HTTP',
+    load: async () => (await import('./commands/nar-bridge.js')).narBridgeCommand,
+  },
+  {
     name: 'config',
     summary: 'check a composition file, and draw what would be built of it',
     load: async () => (await import('./commands/config.js')).configCommand,

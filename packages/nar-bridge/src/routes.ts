@@ -54,6 +54,7 @@ export class Routes {
     const { target } = request
     if (target.length > MAX_TARGET) throw new HttpError(414, `expected a URL of at most ${MAX_TARGET} bytes`)
     this.#check(request)
+    if (!target.startsWith('/')) return absent()
     const mark = target.indexOf('?')
     const path = target.slice(1, mark < 0 ? undefined : mark)
     if (path.startsWith('nar/')) return this.#nar(target.slice(1), request)

@@ -9,7 +9,7 @@ import { formatInfusedNar } from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
 import { COMPLICATED, ingest, SYMLINK_INFO } from './fixtures.js'
 import { PrivateNix, programIsThere } from './private-nix.js'
-import { collect, memoryStore, served, temporaryFolder } from './support.js'
+import { closed, collect, memoryStore, served, temporaryFolder } from './support.js'
 
 /** A bridge that answers one thing. */
 function answering(answer: (signal: AbortSignal) => Reply | Promise<Reply>): NarBridge {
@@ -35,7 +35,7 @@ async function raw(url: string, text: string): Promise<Buffer> {
   const got: Buffer[] = []
   socket.on('data', (piece) => got.push(piece))
   socket.write(text)
-  await once(socket, 'close')
+  await closed(socket)
   return Buffer.concat(got)
 }
 

@@ -1,4 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { MemoryBlobService } from '@neve/castore-services/blob/memory'
@@ -59,4 +60,12 @@ export async function collect(source: AsyncIterable<Uint8Array>): Promise<Buffer
   const pieces: Buffer[] = []
   for await (const piece of source) pieces.push(Buffer.from(piece))
   return Buffer.concat(pieces)
+}
+
+/** Settles when a connection is gone, however it ended. */
+export function closed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    if (socket.closed) resolve()
+    else socket.once('close', () => resolve())
+  })
 }

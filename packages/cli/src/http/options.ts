@@ -1,0 +1,56 @@
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { GlobalOptions } from '../context.js'
+
+/** Options of whatever serves a binary cache. */
+export interface HttpOptions extends GlobalOptions {
+  readonly priority?: number
+  readonly compression?: 'auto' | 'zstd' | 'none'
+  readonly signKey?: readonly string[]
+  readonly requireSignature?: readonly string[]
+  readonly tokenFile?: string
+  readonly cacheFiles?: string
+  readonly readOnly?: boolean
+  readonly insecure?: boolean
+  /** True with `--access-log`. */
+  readonly accessLog?: boolean
+}
+
+/** Adds those of them that a binary cache alone needs. */
+export function addHttpOptions(command: Command): Command {
+  const several = (text: string, before: readonly string[] = []) => [...before, text]
+  return command
+    .addOption(
+      new Option(
+        '--priority <number>',
+        'where the cache stands among others: the lower, the earlier it is asked (default: 39)',
+      )
+        .env('NEVE_PRIORITY')
+        .argParser(parsePriority),
+    )
+    .addOption(
+      new Option(
+        '--compression <how>',
+        'what narinfo files offer; auto is zstd where the store has frames to pass on (default: auto)',
+      ).choices(['auto', 'zstd', 'none']),
+    )
+    .option(
+      '--sign-key <file>',
+      'sign what is served with this secret key; may be given several times',
+      several,
+    )
+    .option(
+      '--require-signature <key>',
+      'take only what this public key signed; may be given several times, for one of them',
+      several,
+    )
+    .option(
+      '--cache-files <address>',
+      'where to keep what Nix puts beside store paths, such as file:///srv/cache or s3://bucket/cache (default: in the embedded store)',
+    )
+    .option('--access-log', 'write a line about every request to standard error')
+}
+
+function parsePriority(text: string): number {
+  if (/^\d{1,6}$/.test(text)) return Number(text)
+  throw new InvalidArgumentError('Expected a number from 0 to 999999')
+}
