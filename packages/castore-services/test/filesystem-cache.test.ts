@@ -20,7 +20,7 @@ import type { EmbeddedStore } from '@neve/embedded-store'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { SeededRandom } from '../src/contract/random.js'
-import { decodeFolder, FolderRecordWriter, folderKey, settlingTime } from '../src/ingest/file-cache.js'
+import { encodeEntry, encodeRecord, FolderRecord, folderKey, settlingTime } from '../src/ingest/file-cache.js'
 import { withSlash } from '../src/ingest/folder-records.js'
 import {
   damageContent,
@@ -59,7 +59,7 @@ const recordKey = (folder: string) => folderKey(withSlash(Buffer.from(folder)))
 
 function recordOf(engine: EmbeddedStore, folder: string) {
   const record = engine.get('files', recordKey(folder))
-  return record === undefined ? undefined : decodeFolder(record)
+  return record === undefined ? undefined : FolderRecord.decode(record)
 }
 
 async function blobIn(services: EmbeddedServices, root: string, content: Uint8Array): Promise<boolean> {
@@ -72,20 +72,21 @@ describe('the record of the last import', () => {
     const services = await embeddedServices()
     const root = await makeTree()
     await ingestPath(services, root)
-    const { device, files } = recordOf(services.engine, join(root, 'sub'))!
-    expect([...files.keys()]).toEqual(['large', 'middle'])
+    const record = recordOf(services.engine, join(root, 'sub'))!
+    const large = record.find(Buffer.from('large'))!
     const stat = statSync(join(root, 'sub', 'large'))
-    expect(device).toBe(stat.dev)
-    expect(files.get('large')).toMatchObject({
+    expect(record.device).toBe(stat.dev)
+    expect(large).toMatchObject({
       inode: stat.ino,
       size: NOISE.length,
       modified: stat.mtimeMs,
       changed: stat.ctimeMs,
       executable: false,
     })
-    expect(Buffer.from(files.get('large')!.digest)).toEqual(Buffer.from(B3Digest.of(NOISE).bytes))
+    expect(Buffer.from(large.digest)).toEqual(Buffer.from(B3Digest.of(NOISE).bytes))
+    expect(record.find(Buffer.from('middle'))).toMatchObject({ size: 600_000 })
     const deeper = recordOf(services.engine, join(root, 'sub', 'deeper'))!
-    expect(deeper.files.get('program')?.executable).toBe(true)
+    expect(deeper.find(Buffer.from('program'))?.executable).toBe(true)
     await services.engine.close()
   })
 
@@ -97,13 +98,11 @@ describe('the record of the last import', () => {
 
     // A record that says something else shows whether it is believed.
     const lie = await services.blobs.put(Buffer.from('other content'))
-    const { device, files } = recordOf(services.engine, root)!
-    const writer = new FolderRecordWriter()
-    for (const [name, file] of files) {
-      writer.add(Buffer.from(name), file.size, file.executable, lie.bytes, file)
-    }
+    const record = recordOf(services.engine, root)!
+    const file = record.find(Buffer.from('file'))!
+    const entry = encodeEntry(Buffer.from('file'), file.size, file.executable, lie.bytes, file)
     const session = services.engine.write()
-    session.put('files', recordKey(root), writer.finish(device))
+    session.put('files', recordKey(root), encodeRecord(record.device, 1, [entry]))
     await session.commit()
     const believed = await ingestPath(services, root)
     const directory = await services.directories.get((believed.node as { digest: B3Digest }).digest)
@@ -188,7 +187,8 @@ describe('the record of the last import', () => {
     utimesSync(join(root, 'future'), soon, soon)
     await settle(root)
     await ingestPath(services, root)
-    expect([...recordOf(services.engine, root)!.files.keys()]).toEqual(['settled'])
+    expect(recordOf(services.engine, root)!.find(Buffer.from('future'))).toBeUndefined()
+    expect(recordOf(services.engine, root)!.find(Buffer.from('settled'))).toMatchObject({ size: 1 })
     expect((await ingestPath(services, root)).node).toEqual(await freshNode(root))
     await services.engine.close()
   })
@@ -224,7 +224,7 @@ describe('the record of the last import', () => {
     }
     await session.commit()
     expect((await ingestPath(services, root)).node).toEqual(node)
-    expect(recordOf(services.engine, root)?.files.size).toBe(1)
+    expect(recordOf(services.engine, root)?.find(Buffer.from('file'))).toMatchObject({ size: 13 })
     await services.engine.close()
   })
 
@@ -256,24 +256,31 @@ describe('the record of the last import', () => {
       digest: fc.uint8Array({ minLength: 32, maxLength: 32 }),
     })
     const nameOf = ({ name }: { name: Uint8Array }) => Buffer.from(name).toString('latin1')
-    const entries = fc.uniqueArray(entry, { selector: nameOf, maxLength: 120 })
+    const entries = fc
+      .uniqueArray(entry, { selector: nameOf, maxLength: 120 })
+      .map((files) => files.sort((a, b) => Buffer.compare(a.name, b.name)))
     fc.assert(
       fc.property(entries, fc.nat(), fc.nat(), fc.nat({ max: 255 }), (files, device, at, byte) => {
-        const writer = new FolderRecordWriter()
-        for (const file of files) writer.add(file.name, file.size, file.executable, file.digest, file)
-        const bytes = writer.finish(device)
-        const read = decodeFolder(bytes)!
+        const encoded = files.map((file) => {
+          return encodeEntry(file.name, file.size, file.executable, file.digest, file)
+        })
+        const bytes = encodeRecord(device, files.length, encoded)
+        const read = FolderRecord.decode(bytes)!
         expect(read.device).toBe(device)
-        expect([...read.files.keys()]).toEqual(files.map(nameOf))
-        for (const file of files) {
+        for (const [index, file] of files.entries()) {
           const { name, digest, ...rest } = file
-          const found = read.files.get(nameOf({ name }))!
+          // Some are passed over, and asked for too late.
+          if (index % 3 === 1) continue
+          const found = read.find(Buffer.from(name))!
           expect(found).toMatchObject(rest)
-          expect(Buffer.from(found.digest)).toEqual(Buffer.from(digest))
+          expect(Buffer.from(found.digest).equals(digest)).toBe(true)
+          expect(Buffer.from(found.bytes).equals(encoded[index]!)).toBe(true)
+          expect(read.find(Buffer.from(name))).toBeUndefined()
         }
-        expect(decodeFolder(bytes.subarray(0, at % bytes.length))).toBeUndefined()
+        expect(FolderRecord.decode(bytes.subarray(0, at % bytes.length))).toBeUndefined()
         bytes[at % bytes.length] = byte
-        decodeFolder(bytes)
+        const damaged = FolderRecord.decode(bytes)
+        for (const { name } of files) damaged?.find(Buffer.from(name))
       }),
       { numRuns: 100 },
     )

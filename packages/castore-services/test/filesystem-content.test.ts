@@ -8,13 +8,13 @@ import {
   type IngestProgress,
   type IngestServices,
   ingestPath,
-  type TreeSink,
 } from '@neve/castore-services/ingest/filesystem'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { SeededRandom } from '../src/contract/random.js'
 import { LARGE_FILE, SLOT_RAW } from '../src/ingest/file-tasks-protocol.js'
 import { type EmbeddedServices, embeddedServices, temporaryFolder } from './embedded-fixture.js'
 import { contentOf, expectedChunks, makeComplicated, makeFiles } from './host-tree.js'
+import { Recorder } from './tree-stream.js'
 
 const MIB = 1024 * 1024
 const NOISE = new SeededRandom(11).bytes(20 * MIB)
@@ -134,24 +134,6 @@ describe('deduplication', () => {
     await services.engine.close()
   })
 })
-
-/** Writes down what it is told, contents of one file as one. */
-class Recorder implements TreeSink {
-  readonly events: string[] = []
-  readonly #content: Buffer[] = []
-
-  directoryStart = () => void this.events.push('{')
-  directoryEnd = () => void this.events.push('}')
-  entry = (name: Uint8Array) => void this.events.push(`entry ${Buffer.from(name).toString('latin1')}`)
-  entryEnd = () => void this.events.push('end')
-  symlink = (target: Uint8Array) => void this.events.push(`link ${Buffer.from(target).toString()}`)
-  file = (executable: boolean, size: number) => void this.events.push(`file ${executable} ${size}`)
-  content = (bytes: Uint8Array) => void this.#content.push(Buffer.from(bytes))
-  fileEnd = () => {
-    const digest = B3Digest.of(Buffer.concat(this.#content.splice(0)))
-    this.events.push(`content ${digest.toHex()}`)
-  }
-}
 
 describe('a sink', () => {
   const file = (name: string, content: Uint8Array, executable = false) => [

@@ -28,6 +28,7 @@ import { describe, expect, it } from 'vitest'
 import { SeededRandom } from '../src/contract/random.js'
 import { type EmbeddedServices, embeddedServices, temporaryFolder } from './embedded-fixture.js'
 import { contentOf, makeFiles } from './host-tree.js'
+import { sinkOf } from './tree-stream.js'
 
 const MIB = 1024 * 1024
 const NOISE = new SeededRandom(31).bytes(14 * MIB)
@@ -53,24 +54,14 @@ const makeSymlink = (path: string): void => {
   symlinkSync('/etc/passwd', path)
 }
 
-/** A sink that does something once, at one moment of the ingestion. */
-function sinkThat(moment: keyof TreeSink, act: () => void): TreeSink {
+/** A sink that does something once: before the content of a large file, or in the midst of it. */
+function sinkThat(moment: 'file' | 'content', act: () => void): TreeSink {
   let done = false
-  const at = (now: keyof TreeSink) => () => {
-    if (done || now !== moment) return
+  return sinkOf((bytes) => {
+    if (done || (moment === 'content' && bytes.length < MIB)) return
     done = true
     act()
-  }
-  return {
-    directoryStart: at('directoryStart'),
-    entry: at('entry'),
-    entryEnd: at('entryEnd'),
-    directoryEnd: at('directoryEnd'),
-    symlink: at('symlink'),
-    file: at('file'),
-    content: at('content'),
-    fileEnd: at('fileEnd'),
-  }
+  })
 }
 
 describe('a file that changes while it is read', () => {
@@ -121,8 +112,13 @@ describe('a file that changes while it is read', () => {
     for (const [change, code] of changes) {
       const root = temporaryFolder()
       writeFileSync(join(root, 'file'), 'x')
-      const sink = sinkThat('directoryStart', () => change(join(root, 'file')))
-      await expectFailure(ingestPath(memory(), root, { sink }), code, join(root, 'file'))
+      const workers = new FileWorkers(undefined, 1)
+      const run = workers.runHere.bind(workers)
+      workers.runHere = (task) => {
+        change(join(root, 'file'))
+        return run(task)
+      }
+      await expectFailure(ingestPath(memory(), root, { workers }), code, join(root, 'file'))
     }
   })
 
@@ -207,14 +203,7 @@ describe('cancelling', () => {
       const options: IngestPathOptions = {
         workers,
         signal: controller.signal,
-        ...(moment === 'progress'
-          ? { onProgress: abort }
-          : {
-              sink: {
-                ...sinkThat('content', () => {}),
-                content: (bytes: Uint8Array) => (bytes.length > MIB ? abort() : undefined),
-              },
-            }),
+        ...(moment === 'progress' ? { onProgress: abort } : { sink: sinkThat('content', abort) }),
       }
       await expect(ingestPath(services, root, options)).rejects.toBe(reason)
     }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { FileWorkers } from '@neve/castore-services/ingest/filesystem'
 import { describe, expect, it } from 'vitest'
+import { StepWriter } from '../src/ingest/tree-steps.js'
 import { embeddedServices } from './embedded-fixture.js'
 
 describe('the threads', () => {
@@ -12,8 +13,10 @@ describe('the threads', () => {
       const workers = new FileWorkers(engine, 2)
       const task = {
         type: 'read',
-        paths: new Uint8Array(0),
+        steps: new Uint8Array(0),
+        folder: Buffer.from('/'),
         skip: 0,
+        tokens: undefined,
         useFileCache: false,
         lookUp: true,
         framing: 'records',
@@ -43,9 +46,11 @@ describe('the threads', () => {
     const read = (slot: (typeof slots)[number], content: string) => {
       const name = join(folder, content)
       writeFileSync(name, content)
-      const paths = Buffer.from(`\0${name}\0\0`)
-      const task = { type: 'read', paths, skip: 0, useFileCache: false, lookUp: false } as const
-      return workers.run({ ...task, slot, framing: 'records' })
+      const steps = new StepWriter()
+      steps.step({ kind: 'file', name: content })
+      const where = { steps: steps.take(), skip: 0, folder: Buffer.from(`${folder}/`) }
+      const how = { tokens: undefined, useFileCache: false, lookUp: false, framing: 'records' } as const
+      return workers.run({ type: 'read', ...where, slot, ...how })
     }
     const text = (slot: (typeof slots)[number], length: number) => slot.raw.toString('latin1', 0, length)
     // The thread has not even started.

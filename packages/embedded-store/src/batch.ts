@@ -5,7 +5,8 @@ import type { SegmentWriter } from './segment-writer.js'
 
 /** What is published together. `done` settles when it is on disk and visible, or lost. */
 export class Batch {
-  readonly content: (readonly [key: Uint8Array, location: Uint8Array])[] = []
+  /** Locations by their keys, as {@link keyText}. */
+  readonly content = new Map<string, Uint8Array>()
   readonly entries: EntryChange[] = []
   readonly segments: SegmentWriter[] = []
   readonly done: Promise<void>
@@ -13,7 +14,6 @@ export class Batch {
   bytes = 0
   /** Whether somebody waits for it. */
   wanted = false
-  readonly #keys = new Set<string>()
   #lost: EmbeddedStoreError | undefined
   #resolve!: () => void
   #reject!: (error: EmbeddedStoreError) => void
@@ -25,15 +25,6 @@ export class Batch {
     })
     // Whoever took part learns of a failure from its own commit.
     this.done.catch(() => undefined)
-  }
-
-  addContent(key: Uint8Array, location: Uint8Array): void {
-    this.content.push([key, location])
-    this.#keys.add(keyText(key))
-  }
-
-  hasContent(key: Uint8Array): boolean {
-    return this.#keys.size > 0 && this.#keys.has(keyText(key))
   }
 
   /** Why nothing of it will become visible: known a little before `done` rejects with it. */
@@ -51,6 +42,12 @@ export class Batch {
   }
 }
 
-function keyText(key: Uint8Array): string {
-  return Buffer.from(key.buffer, key.byteOffset, KEY_LENGTH).toString('latin1')
+/** A key of 32 bytes as text with a character for each byte, which is quick to look up. */
+export function keyText(bytes: Uint8Array, at = 0): string {
+  return Buffer.prototype.latin1Slice.call(bytes, at, at + KEY_LENGTH)
+}
+
+/** The key again. */
+export function keyOfText(text: string): Uint8Array {
+  return Buffer.from(text, 'latin1')
 }

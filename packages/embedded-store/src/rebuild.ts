@@ -1,6 +1,7 @@
 import { closeSync, existsSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open as openLmdb, type RootDatabase } from 'lmdb'
+import { keyText } from './batch.js'
 import { decodeEntry, type EntryChange } from './entry-record.js'
 import { wrapError } from './errors.js'
 import { type StoreLayout, syncFolder } from './format.js'
@@ -93,7 +94,7 @@ class Publisher {
   // The numbers of the changes published so far: more than memory should hold in a large store.
   readonly #published: RootDatabase<Buffer, Uint8Array>
   #sequences = new Map<string, number>()
-  #content: [Uint8Array, Uint8Array][] = []
+  #content = new Map<string, Uint8Array>()
   #entries: EntryChange[] = []
   #bytes = 0
 
@@ -111,17 +112,17 @@ class Publisher {
   }
 
   get full(): boolean {
-    const entries = this.#content.length + this.#entries.length
+    const entries = this.#content.size + this.#entries.length
     return entries >= TRANSACTION_ENTRIES || this.#bytes >= TRANSACTION_BYTES
   }
 
   add(segment: number, record: ScannedRecord): void {
-    const key = Uint8Array.prototype.slice.call(record.key)
     if (record.kind === RecordKind.content) {
       const { offset, payload, rawLength } = record
-      this.#content.push([key, encodeLocation(segment, offset, payload.length, rawLength)])
+      this.#content.set(keyText(record.key), encodeLocation(segment, offset, payload.length, rawLength))
       return
     }
+    const key = Uint8Array.prototype.slice.call(record.key)
     const content = new Uint8Array(record.rawLength)
     if (!record.compressed) content.set(record.payload)
     else if (!expandInto(content, record.payload)) return
@@ -146,7 +147,7 @@ class Publisher {
       }
     })
     this.#sequences = new Map()
-    this.#content = []
+    this.#content = new Map()
     this.#entries = []
     this.#bytes = 0
   }

@@ -12,6 +12,8 @@ import { EmbeddedStoreError } from './errors.js'
 export const RECORD_HEADER = 52
 /** Length of a record's key in bytes. The keys of path infos are shorter: zeros fill the rest. */
 export const KEY_LENGTH = 32
+/** Where the key stands in a record, in bytes. */
+export const KEY_OFFSET = 20
 /** The longest content of one record, in bytes. */
 export const MAX_RECORD_CONTENT = 1 << 28
 
@@ -115,7 +117,7 @@ export function packRecord(
   out[at + 9] = flags
   writeU32(out, at + 12, content.length)
   writeU32(out, at + 16, stored)
-  out.set(key, at + 20)
+  out.set(key, at + KEY_OFFSET)
   const check = headerCheck(out, at, salt)
   out[at + 10] = check
   out[at + 11] = check >>> 8
@@ -161,7 +163,7 @@ export function checksumHolds(bytes: Uint8Array, at: number, storedLength: numbe
 
 /** Whether the record at `at` is for this key. */
 export function keyMatches(bytes: Uint8Array, at: number, key: Uint8Array): boolean {
-  for (let i = 0; i < KEY_LENGTH; i++) if (bytes[at + 20 + i] !== key[i]) return false
+  for (let i = 0; i < KEY_LENGTH; i++) if (bytes[at + KEY_OFFSET + i] !== key[i]) return false
   return true
 }
 

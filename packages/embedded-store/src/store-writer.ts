@@ -1,12 +1,12 @@
-import { Batch } from './batch.js'
+import { Batch, keyText } from './batch.js'
 import { checkEntry, type EntryChange, encodeEntry } from './entry-record.js'
 import { EmbeddedStoreError, wrapError } from './errors.js'
-import { KEY_LENGTH, packedBound, packRecord, RECORD_HEADER, RecordKind } from './record.js'
-import { checkRun, recordPieces } from './run-check.js'
+import { KEY_LENGTH, KEY_OFFSET, packedBound, packRecord, RECORD_HEADER, RecordKind } from './record.js'
+import { type RunRecord, recordPieces, recordsOfRun } from './run-check.js'
 import { SegmentWriter } from './segment-writer.js'
 import { encodeLocation, type SegmentState } from './table-values.js'
 import type { Tables } from './tables.js'
-import { type PackedRecord, WriteSession } from './write-session.js'
+import { type PackedAppend, WriteSession } from './write-session.js'
 
 const STAGING = 256 * 1024
 /** A segment is sealed once it has this length, in bytes. */
@@ -49,8 +49,12 @@ export class StoreWriter {
 
   /** The batch that will publish this content, if it was appended and is not yet visible. */
   pendingBatch(key: Uint8Array): Batch | undefined {
-    if (this.#batch.hasContent(key)) return this.#batch
-    return this.#publishing?.hasContent(key) === true ? this.#publishing : undefined
+    return this.#pending(keyText(key))
+  }
+
+  #pending(text: string): Batch | undefined {
+    if (this.#batch.content.has(text)) return this.#batch
+    return this.#publishing?.content.has(text) === true ? this.#publishing : undefined
   }
 
   appendContent(key: Uint8Array, content: Uint8Array): Batch {
@@ -59,20 +63,32 @@ export class StoreWriter {
     return this.#appended()
   }
 
-  appendPacked(run: Uint8Array, records: readonly PackedRecord[]): { batch: Batch; written: Promise<void> } {
+  /** @param touched gets the batches that publish any of the records */
+  appendPacked(run: Uint8Array, offsets: readonly number[], touched: Set<Batch>): PackedAppend {
     this.#checkOpen()
-    checkRun(run, records, this.#salt)
+    const batch = this.#batch
+    const news: RunRecord[] = []
     this.#flushStaging()
+    const records = recordsOfRun(run, offsets, this.#salt)
     // The segment of this append: it may be full afterwards, and the next one another.
     const segment = this.#writer()
-    const { offset, written } = segment.append(recordPieces(run, records))
-    let at = offset
-    for (const { key, storedLength, rawLength } of records) {
-      this.#batch.addContent(key, encodeLocation(segment.id, at, storedLength, rawLength))
+    let at = segment.length
+    let rawBytes = 0
+    for (const record of records) {
+      const { offset, rawLength, storedLength } = record
+      const text = keyText(run, offset + KEY_OFFSET)
+      const pending = this.#pending(text)
+      touched.add(pending ?? batch)
+      if (pending !== undefined) continue
+      news.push(record)
+      batch.content.set(text, encodeLocation(segment.id, at, storedLength, rawLength))
       at += RECORD_HEADER + storedLength
+      rawBytes += rawLength
     }
-    this.#batch.bytes += at - offset
-    return { batch: this.#appended(), written }
+    const { offset, written } = segment.append(recordPieces(run, news))
+    batch.bytes += at - offset
+    this.#appended()
+    return { rawBytes, storedBytes: at - offset, written }
   }
 
   put(change: EntryChange): Batch {
@@ -227,12 +243,13 @@ export class StoreWriter {
   }
 
   #index(key: Uint8Array, offset: number, storedLength: number, rawLength: number): void {
-    this.#batch.addContent(key, encodeLocation(this.#writer().id, offset, storedLength, rawLength))
+    const location = encodeLocation(this.#writer().id, offset, storedLength, rawLength)
+    this.#batch.content.set(keyText(key), location)
   }
 
   #appended(): Batch {
     const batch = this.#batch
-    const full = batch.bytes >= COMMIT_BYTES || batch.content.length + batch.entries.length >= COMMIT_ENTRIES
+    const full = batch.bytes >= COMMIT_BYTES || batch.content.size + batch.entries.length >= COMMIT_ENTRIES
     if (full) this.#publishSoon()
     return batch
   }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, open, type RootDatabase } from 'lmdb'
+import { keyOfText } from './batch.js'
 import { type EntryChange, TABLES, type TableName } from './entry-record.js'
 import { EmbeddedStoreError, wrapError } from './errors.js'
 import {
@@ -15,7 +16,8 @@ import { checkDataFile, freeBytes, prepareReading, prepareTables } from './table
 
 /** What one commit publishes. */
 export interface TablesChange {
-  readonly content: readonly (readonly [key: Uint8Array, location: Uint8Array])[]
+  /** Locations by their keys as text. */
+  readonly content: ReadonlyMap<string, Uint8Array>
   readonly entries: readonly EntryChange[]
   readonly segments: ReadonlyMap<number, SegmentState>
 }
@@ -178,7 +180,7 @@ export class Tables {
   async publish(change: TablesChange): Promise<void> {
     let bytes = 0
     for (const { value } of change.entries) bytes += value?.length ?? 0
-    this.#checkWritable(change.content.length + change.entries.length, bytes)
+    this.#checkWritable(change.content.size + change.entries.length, bytes)
     try {
       const write = () => this.#write(change)
       // What has to be compared first is written by the transaction itself; all else is quicker handed over as a whole.
@@ -190,7 +192,7 @@ export class Tables {
   }
 
   #write({ content, entries, segments }: TablesChange): void {
-    for (const [key, location] of content) void this.#index.put(key, location as Buffer)
+    for (const [text, location] of content) void this.#index.put(keyOfText(text), location as Buffer)
     for (const { table, key, value, condition } of entries) {
       if (condition !== undefined && !sameEntry(this.get(table, key), condition.expected)) {
         condition.violated = true

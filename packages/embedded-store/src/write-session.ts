@@ -3,15 +3,14 @@ import type { EntryCondition, TableName } from './entry-record.js'
 import { EmbeddedStoreError } from './errors.js'
 import type { StoreWriter } from './store-writer.js'
 
-/** Where one record lies in a run of packed records. Offsets and lengths are in bytes. */
-export interface PackedRecord {
-  readonly key: Uint8Array
-  /** Offset of the record in the run. */
-  readonly offset: number
-  /** Length of the stored payload. */
-  readonly storedLength: number
-  /** Length of the content. */
-  readonly rawLength: number
+/** What was taken of a run of packed records. */
+export interface PackedAppend {
+  /** Length of the contents that were appended: those that wait for a commit already are left out. In bytes. */
+  readonly rawBytes: number
+  /** Length of their records. */
+  readonly storedBytes: number
+  /** Settles when the run is no longer needed. */
+  readonly written: Promise<void>
 }
 
 /**
@@ -54,17 +53,16 @@ export class WriteSession {
   }
 
   /**
-   * Appends a run of content records that were framed with `packRecord` and this store's salt. What lies between them
-   * is left out. `run` belongs to the store until the promise settles; the keys are kept.
+   * Appends those of the content records at `offsets` of `run`, in ascending order, that do not wait for a commit
+   * already; for these, this session's commit waits too. They were framed with `packRecord` and this store's salt. What
+   * lies between them is left out. `run` belongs to the store until the promise settles.
    *
-   * @throws {@link EmbeddedStoreError} `invalid-input` where a record is not what `records` says, `closed`,
+   * @throws {@link EmbeddedStoreError} `invalid-input` where no whole content record of this store is, `closed`,
    *   `no-space`, `io`
    */
-  appendPacked(run: Uint8Array, records: readonly PackedRecord[]): Promise<void> {
+  appendPacked(run: Uint8Array, offsets: readonly number[]): PackedAppend {
     this.#checkNothingLost()
-    const { batch, written } = this.#writer.appendPacked(run, records)
-    this.#touched.add(batch)
-    return written
+    return this.#writer.appendPacked(run, offsets, this.#touched)
   }
 
   /**

@@ -16,7 +16,7 @@ describe('the LMDB environment', () => {
         { length: 2000 },
         (_, i) => ({ table: 'files', key: keyOf(`${round} ${i}`), value }) as const,
       )
-      await tables.publish({ content: [], entries, segments: new Map() })
+      await tables.publish({ content: new Map(), entries, segments: new Map() })
       expect(tables.count('files')).toBe(2000 * (round + 1))
     }
     expect(Buffer.compare(tables.get('files', keyOf('0 0'))!, value)).toBe(0)
@@ -52,7 +52,7 @@ describe('the LMDB environment', () => {
         { length: 300 },
         (_, i) => ({ table: 'files', key: keyOf(`${i}`), value: bytes(`round ${round}`) }) as const,
       )
-      await writer.publish({ content: [], entries, segments: new Map() })
+      await writer.publish({ content: new Map(), entries, segments: new Map() })
     }
     running = false
     await looking

@@ -99,7 +99,7 @@ export class Importer {
     const fileCache = options.fileCache !== false
     const known = fileCache && engine !== undefined && isRecorded(engine, absolute(path))
     // What is known from an earlier import is not read again, so there is nothing to hash in passing.
-    const sink = known || !options.measured ? undefined : new NarHashSink()
+    await using sink = known || !options.measured ? undefined : new NarHashSink()
     const ingested = await ingestPath(this.#store, path, {
       directorySizes: options.directorySizes,
       signal: options.signal,
@@ -128,7 +128,7 @@ export class Importer {
   ): Promise<NarMeasure> {
     const engine = engineOf(this.#store.blobs)
     if (sink !== undefined) {
-      const measure = sink.finish()
+      const measure = await sink.finish()
       const records = session ?? engine?.write()
       if (records !== undefined) recordMeasure(records, node, measure)
       if (session === undefined) await records?.commit()

@@ -137,7 +137,7 @@ describe.each([
     const nar = await render(services, node)
     expect([nar.length, sha256(nar)]).toEqual([vector.size, vector.sha256])
     expect(nar.equals(await collect(dumpPath(path)))).toBe(true)
-    const { narSize, narSha256 } = sink.finish()
+    const { narSize, narSha256 } = await sink.finish()
     expect([Number(narSize), toHex(narSha256)]).toEqual([vector.size, vector.sha256])
   })
 
@@ -148,7 +148,7 @@ describe.each([
     const { node } = await ingestPath(services, path, { sink })
     const expected = await collect(dumpPath(path))
     expect((await render(services, node)).equals(expected)).toBe(true)
-    const { narSize, narSha256 } = sink.finish()
+    const { narSize, narSha256 } = await sink.finish()
     expect([Number(narSize), toHex(narSha256)]).toEqual([expected.length, sha256(expected)])
   })
 

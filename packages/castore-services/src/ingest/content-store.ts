@@ -1,16 +1,15 @@
 import { B3Digest } from '@neve/castore-model'
-import type { EmbeddedStore, PackedRecord, WriteSession } from '@neve/embedded-store'
-import { RECORD_HEADER } from '@neve/embedded-store/record'
+import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
 import { encodeChunkList, engineOf } from '../blob/embedded.js'
 import { type FramedBlobs, type FramedChunk, framedBlobs } from '../blob/framed-blobs.js'
 import type { BlobService } from '../blob-service.js'
 import { sharedController } from '../concurrency/shared-controller.js'
 import type { Slot, SlotAllowance } from '../concurrency/slot-threads.js'
-import type { ChunkResult, FileResult, Framing } from './file-tasks-protocol.js'
+import type { ChunkResult, Framing, ReadTreeResult } from './file-tasks-protocol.js'
+import { contentsOf, type FileContent, recordsOf } from './tree-results.js'
 
 /** An empty store is asked again whether it still is with every so manyth task. */
 const LOOK_EVERY = 16
-const EMPTY = B3Digest.EMPTY.bytes
 
 /** Chunks of such average lengths fit the slots of tasks, in bytes. */
 const LEAST_AVERAGE = 16 * 1024
@@ -60,35 +59,36 @@ export class ContentStore {
     return this.#lookUp
   }
 
-  /** Starts to store the files of one result. */
-  store(slot: Slot, files: readonly FileResult[]): void {
+  /** Starts to store the contents of one result. */
+  store(slot: Slot, result: ReadTreeResult): void {
     this.check()
-    if (this.#session === undefined) {
-      for (const file of files) {
-        if (file.large || this.#isStarted('blobs', file.digest ?? EMPTY)) continue
-        if (this.#framed !== undefined && file.size > 0) {
-          this.#storeFramed(this.#framed, slot, file)
-          continue
-        }
-        const content = Uint8Array.prototype.slice.call(slot.raw, file.rawOffset, file.rawOffset + file.size)
-        this.newBytes += file.size
-        this.#track(slot, this.blobs.put(content, { signal: this.#signalOf(slot) }))
+    if (this.#session !== undefined) {
+      const { offsets, lists } = recordsOf(result)
+      this.#storeRecords(this.#session, slot, offsets)
+      if (!lists) return
+      for (const { digest, chunks } of contentsOf(result)) {
+        if (chunks.length > 1) this.#session.put('blobs', digest, encodeChunkList(chunks))
       }
       return
     }
-    this.storeChunks(
-      slot,
-      files.flatMap((file) => file.chunks),
-    )
-    for (const file of files) {
-      if (file.chunks.length > 1 && file.digest !== undefined) this.storeList(file.digest, file.chunks)
+    for (const file of contentsOf(result)) {
+      if (this.#isStarted('blobs', file.digest)) continue
+      if (this.#framed !== undefined && file.size > 0) {
+        this.#storeFramed(this.#framed, slot, file)
+        continue
+      }
+      const content = Uint8Array.prototype.slice.call(slot.raw, file.rawOffset, file.rawOffset + file.size)
+      this.newBytes += file.size
+      this.hold(slot, this.blobs.put(content, { signal: this.#signalOf(slot) }))
     }
   }
 
-  /** Starts to store framed chunks. Runs of records that are wanted are written together. */
+  /** Starts to store framed chunks. */
   storeChunks(slot: Slot, chunks: readonly ChunkResult[]): void {
-    const session = this.#session
-    if (this.#framed !== undefined && session === undefined) {
+    if (this.#session !== undefined) {
+      const offsets = chunks.map(({ recordOffset }) => recordOffset).filter((offset) => offset >= 0)
+      this.#storeRecords(this.#session, slot, offsets)
+    } else if (this.#framed !== undefined) {
       const news = chunks.filter((chunk) => !this.#isStarted('chunks', chunk.digest))
       for (const { size, storedLength } of news) {
         this.newBytes += size
@@ -99,39 +99,16 @@ export class ContentStore {
       const putting = this.#framed.putFramedChunks(framed, { signal }).then((written) => {
         this.#allNew &&= written
       })
-      this.#track(slot, putting)
+      this.hold(slot, putting)
     }
-    if (session === undefined) return
-    let run: ChunkResult[] = []
-    const flush = (): void => {
-      const first = run[0]
-      const last = run.at(-1)
-      if (first === undefined || last === undefined) return
-      const end = last.recordOffset + RECORD_HEADER + last.storedLength
-      const records: PackedRecord[] = run.map((chunk) => ({
-        key: chunk.digest,
-        offset: chunk.recordOffset - first.recordOffset,
-        storedLength: chunk.storedLength,
-        rawLength: chunk.size,
-      }))
-      const bytes = slot.packed.subarray(first.recordOffset, end)
-      for (const { storedLength } of run) this.storedBytes += RECORD_HEADER + storedLength
-      this.#track(slot, session.appendPacked(bytes, records))
-      run = []
-    }
-    const seen = new Set<string>()
-    for (const chunk of chunks) {
-      if (chunk.recordOffset < 0) continue
-      const text = Buffer.from(chunk.digest).toString('latin1')
-      if (seen.has(text) || session.joinPending(chunk.digest)) {
-        flush()
-        continue
-      }
-      seen.add(text)
-      run.push(chunk)
-      this.newBytes += chunk.size
-    }
-    flush()
+  }
+
+  #storeRecords(session: WriteSession, slot: Slot, offsets: readonly number[]): void {
+    if (offsets.length === 0) return
+    const { rawBytes, storedBytes, written } = session.appendPacked(slot.packed, offsets)
+    this.newBytes += rawBytes
+    this.storedBytes += storedBytes
+    this.hold(slot, written)
   }
 
   /** Stores the list of chunks of a blob that has several, when the chunks are. */
@@ -153,12 +130,12 @@ export class ContentStore {
     return false
   }
 
-  #storeFramed(framed: FramedBlobs, slot: Slot, file: FileResult): void {
+  #storeFramed(framed: FramedBlobs, slot: Slot, file: FileContent): void {
     const signal = this.#signalOf(slot)
     const chunks = file.chunks.map((chunk) => framedChunkOf(slot, chunk))
     this.newBytes += file.size
     for (const { frame } of chunks) this.storedBytes += frame.length
-    this.#track(slot, framed.putFramed(B3Digest.from(file.digest ?? EMPTY), chunks, { signal }))
+    this.hold(slot, framed.putFramed(B3Digest.from(file.digest), chunks, { signal }))
   }
 
   /** Gives a slot back once nothing of it is being written any more. */
@@ -203,7 +180,8 @@ export class ContentStore {
     return controller.signal
   }
 
-  #track(slot: Slot, writing: Promise<unknown>): void {
+  /** Keeps a slot until this has settled. Should it fail, all fails. */
+  hold(slot: Slot, writing: Promise<unknown>): void {
     const tracked = writing.catch((error: unknown) => {
       this.#failure ??= { error }
       this.abort(error)

@@ -1,46 +1,60 @@
 import type { Slot } from '../concurrency/slot-threads.js'
-import { FILES_PER_TASK, type ReadFilesResult } from './file-tasks-protocol.js'
+import { FILES_PER_TASK, type ReadTreeResult } from './file-tasks-protocol.js'
 import { type WalkStep, walkTree } from './filesystem-walk.js'
+import { withSlash } from './folder-records.js'
+import { StepWriter } from './tree-steps.js'
 
-/** A stretch of a walk whose files are read by one task, or by more where they do not fit. */
+/** What the main thread keeps of a stretch of a walk: files that follow each other are one step. */
+export type BatchStep = Exclude<WalkStep, { kind: 'file' }> | { readonly kind: 'files'; count: number }
+
+/** A stretch of a walk that one task reads, or more where it does not fit. */
 export interface FileBatch {
-  readonly steps: readonly WalkStep[]
-  /** How many of the steps are files. */
-  readonly files: number
-  /** The files' paths, as a task takes them. */
-  readonly paths: Uint8Array
+  readonly steps: readonly BatchStep[]
+  /** The same, as a task takes them, and how many they are then. */
+  readonly taskSteps: Uint8Array
+  readonly count: number
+  /** The folder that the walk was in before, with a slash at its end; or the root, where that is a file. */
+  readonly folder: Uint8Array
   slot: Slot | undefined
-  result: Promise<ReadFilesResult> | undefined
+  result: Promise<ReadTreeResult> | undefined
 }
 
 /** Cuts a walk into tasks; it may run ahead of what is done with them. */
 export function* walkBatches(root: Buffer): Generator<FileBatch, void, undefined> {
-  let steps: WalkStep[] = []
-  let paths: Uint8Array[] = []
+  const writer = new StepWriter()
+  const open: Uint8Array[] = []
+  let steps: BatchStep[] = []
+  let count = 0
   let files = 0
-  let folder: Buffer | undefined
-  const nul = Buffer.from([0])
+  let run: { readonly kind: 'files'; count: number } | undefined
+  let folder: Uint8Array = root
   const cut = (): FileBatch => {
-    if (folder !== undefined) paths.push(nul)
-    const batch: FileBatch = { steps, files, paths: Buffer.concat(paths), slot: undefined, result: undefined }
+    const batch = { steps, taskSteps: writer.take(), count, folder, slot: undefined, result: undefined }
     steps = []
-    paths = []
+    count = 0
     files = 0
-    folder = undefined
+    run = undefined
+    folder = open.at(-1) ?? root
     return batch
   }
   for (const step of walkTree(root)) {
-    steps.push(step)
+    writer.step(step)
+    count++
     if (step.kind === 'file') {
-      if (folder !== step.folder) {
-        if (folder !== undefined) paths.push(nul)
-        paths.push(step.folder, nul)
-        folder = step.folder
-      }
-      paths.push(step.name, nul)
       files++
+      if (run === undefined) {
+        run = { kind: 'files', count: 0 }
+        steps.push(run)
+      }
+      run.count++
+    } else {
+      run = undefined
+      steps.push(step)
+      if (step.kind === 'enter') open.push(withSlash(step.path))
+      else if (step.kind === 'leave') open.pop()
+      if (count === 1 && step.kind === 'enter' && step.name === '') folder = open[0]!
     }
-    if (files === FILES_PER_TASK || steps.length === 4 * FILES_PER_TASK) yield cut()
+    if (files === FILES_PER_TASK || count === 4 * FILES_PER_TASK) yield cut()
   }
-  if (steps.length > 0) yield cut()
+  if (count > 0) yield cut()
 }

@@ -13,91 +13,107 @@ export interface CachedFile {
   readonly changed: number
   readonly executable: boolean
   readonly digest: Uint8Array
+  /** All of this and the name, as it stands in the record. */
+  readonly bytes: Uint8Array
 }
 
-/** What is kept of one folder: files by their name as latin1 text. */
-export interface CachedFolder {
-  readonly device: number
-  readonly files: ReadonlyMap<string, CachedFile>
-}
-
+/**
+ * A record is a version, the device and the number of its entries, then an entry for each file in bytewise order of
+ * their names: length and bytes of the name, inode, size, both times, whether it is executable, digest. All numbers are
+ * little-endian.
+ */
 const VERSION = 1
 const HEADER = 13
-const FIXED = 2 + 4 * 8 + 1 + 32
+const FIXED = 4 * 8 + 1 + 32
 
 /** The key of a folder's record: a digest of its absolute path. */
 export function folderKey(path: Uint8Array): Uint8Array {
   return blake3.digest(path)
 }
 
-/** Builds a folder's record file by file. */
-export class FolderRecordWriter {
-  #bytes = Buffer.allocUnsafe(4096)
-  #at = HEADER
-  #count = 0
-
-  get count(): number {
-    return this.#count
-  }
-
-  add(name: Uint8Array, size: number, executable: boolean, digest: Uint8Array, seen: FileTimes): void {
-    const needed = FIXED + name.length
-    if (this.#at + needed > this.#bytes.length) {
-      const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#at + needed))
-      larger.set(this.#bytes)
-      this.#bytes = larger
-    }
-    const bytes = this.#bytes
-    bytes.writeUInt16LE(name.length, this.#at)
-    bytes.set(name, this.#at + 2)
-    const at = this.#at + 2 + name.length
-    bytes.writeDoubleLE(seen.inode, at)
-    bytes.writeDoubleLE(size, at + 8)
-    bytes.writeDoubleLE(seen.modified, at + 16)
-    bytes.writeDoubleLE(seen.changed, at + 24)
-    bytes[at + 32] = executable ? 1 : 0
-    bytes.set(digest, at + 33)
-    this.#at = at + 65
-    this.#count++
-  }
-
-  finish(device: number): Uint8Array {
-    this.#bytes[0] = VERSION
-    this.#bytes.writeDoubleLE(device, 1)
-    this.#bytes.writeUInt32LE(this.#count, 9)
-    return Buffer.from(this.#bytes.subarray(0, this.#at))
-  }
-}
-
-/** What the writer needs of a file's times, in milliseconds, and its inode. */
+/** What a record holds of a file's inode and times, in milliseconds. */
 export interface FileTimes {
   readonly inode: number
   readonly modified: number
   readonly changed: number
 }
 
-/** Reads a record back. One of another version, or a damaged one, is as good as none. */
-export function decodeFolder(bytes: Uint8Array): CachedFolder | undefined {
-  const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (view.length < 13 || view[0] !== VERSION) return undefined
-  const files = new Map<string, CachedFile>()
-  let at = 13
-  for (let left = view.readUInt32LE(9); left > 0; left--) {
-    if (at + 2 > view.length) return undefined
-    const nameLength = view.readUInt16LE(at)
-    const fixed = at + 2 + nameLength
-    if (fixed + 65 > view.length) return undefined
-    files.set(view.toString('latin1', at + 2, fixed), {
-      inode: view.readDoubleLE(fixed),
-      size: view.readDoubleLE(fixed + 8),
-      modified: view.readDoubleLE(fixed + 16),
-      changed: view.readDoubleLE(fixed + 24),
-      executable: view[fixed + 32] === 1,
-      digest: view.subarray(fixed + 33, fixed + 65),
-    })
-    at = fixed + 65
+/** A file's entry in the record of its folder. */
+export function encodeEntry(
+  name: Uint8Array,
+  size: number,
+  executable: boolean,
+  digest: Uint8Array,
+  seen: FileTimes,
+): Uint8Array {
+  const bytes = Buffer.allocUnsafe(2 + name.length + FIXED)
+  bytes.writeUInt16LE(name.length, 0)
+  bytes.set(name, 2)
+  const at = 2 + name.length
+  bytes.writeDoubleLE(seen.inode, at)
+  bytes.writeDoubleLE(size, at + 8)
+  bytes.writeDoubleLE(seen.modified, at + 16)
+  bytes.writeDoubleLE(seen.changed, at + 24)
+  bytes[at + 32] = executable ? 1 : 0
+  bytes.set(digest, at + 33)
+  return bytes
+}
+
+/** A folder's record: of entries of files on one device, in bytewise order of their names. */
+export function encodeRecord(device: number, count: number, entries: readonly Uint8Array[]): Uint8Array {
+  const header = Buffer.allocUnsafe(HEADER)
+  header[0] = VERSION
+  header.writeDoubleLE(device, 1)
+  header.writeUInt32LE(count, 9)
+  return Buffer.concat([header, ...entries])
+}
+
+/** Reads a folder's record, in the order of its names. */
+export class FolderRecord {
+  readonly device: number
+  readonly #bytes: Buffer
+  #at = HEADER
+
+  private constructor(bytes: Buffer) {
+    this.device = bytes.readDoubleLE(1)
+    this.#bytes = bytes
   }
-  return { device: view.readDoubleLE(1), files }
+
+  /** The record belongs to this from now on. One of another version, or a damaged one, is as good as none. */
+  static decode(record: Uint8Array): FolderRecord | undefined {
+    const bytes = Buffer.from(record.buffer, record.byteOffset, record.byteLength)
+    if (bytes.length < HEADER || bytes[0] !== VERSION) return undefined
+    let at = HEADER
+    for (let left = bytes.readUInt32LE(9); left > 0; left--) {
+      if (at + 2 > bytes.length) return undefined
+      at += 2 + bytes.readUInt16LE(at) + FIXED
+      if (at > bytes.length) return undefined
+    }
+    return new FolderRecord(at === bytes.length ? bytes : bytes.subarray(0, at))
+  }
+
+  /** What is kept of a file. Names must be asked for in order. */
+  find(name: Buffer): CachedFile | undefined {
+    const bytes = this.#bytes
+    while (this.#at < bytes.length) {
+      const start = this.#at
+      const fixed = start + 2 + bytes.readUInt16LE(start)
+      const order = name.compare(bytes, start + 2, fixed)
+      if (order < 0) return undefined
+      this.#at = fixed + FIXED
+      if (order > 0) continue
+      return {
+        inode: bytes.readDoubleLE(fixed),
+        size: bytes.readDoubleLE(fixed + 8),
+        modified: bytes.readDoubleLE(fixed + 16),
+        changed: bytes.readDoubleLE(fixed + 24),
+        executable: bytes[fixed + 32] === 1,
+        digest: bytes.subarray(fixed + 33, fixed + FIXED),
+        bytes: bytes.subarray(start, fixed + FIXED),
+      }
+    }
+    return undefined
+  }
 }
 
 /** Filesystems of Linux whose times are at least as fine as {@link FINE_MARGIN}, by the number that `statfs(2)` gives. */

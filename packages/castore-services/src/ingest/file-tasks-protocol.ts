@@ -20,13 +20,34 @@ export const FILES_PER_TASK = 256
  */
 export type Framing = 'records' | number | undefined
 
-/** Files to read whole: paths as `directory NUL name NUL name NUL NUL directory NUL …`. */
-export interface ReadFilesTask {
+/**
+ * How the stream of a tree is written, that of a NAR: a node is `directory`, entries, `close`; or `regular` or
+ * `executable`, content as a string, `close`; or `symlink`, its target as a string, `close`. An entry is `entry`, its
+ * name as a string, `node`, a node, `close`. A string is its length (64 bits, little-endian) and its bytes, filled up
+ * with zeros to a multiple of 8, of which the lengths of all these are multiples too.
+ */
+export interface TreeTokens {
+  readonly directory: Uint8Array
+  readonly entry: Uint8Array
+  readonly node: Uint8Array
+  readonly regular: Uint8Array
+  readonly executable: Uint8Array
+  readonly symlink: Uint8Array
+  readonly close: Uint8Array
+}
+
+/** Steps of a walk: files are read whole, all is written as a stream where that is asked for. */
+export interface ReadTreeTask {
   readonly type: 'read'
-  readonly paths: Uint8Array
-  /** How many files of `paths` to skip: they were done by an earlier task. */
+  /** See `tree-steps.ts`. */
+  readonly steps: Uint8Array
+  /** How many of the steps to skip: they were done by an earlier task. */
   readonly skip: number
+  /** Where the walk is before these steps: see {@link FolderPath}. */
+  readonly folder: Uint8Array
   readonly slot: Slot
+  /** The stream is left in the slot's raw part, with the contents in their places. */
+  readonly tokens: TreeTokens | undefined
   /** Whether files that look as at their last import may be taken from the record of that. */
   readonly useFileCache: boolean
   /** Whether the store has anything that the contents could be in already. */
@@ -54,12 +75,12 @@ export interface PackTask {
   readonly type: 'pack'
   readonly slot: Slot
   readonly lengths: readonly number[]
-  /** As for {@link ReadFilesTask}. */
+  /** As for {@link ReadTreeTask}. */
   readonly lookUp: boolean
   readonly framing: Framing
 }
 
-export type Task = ReadFilesTask | ScanTask | PackTask
+export type Task = ReadTreeTask | ScanTask | PackTask
 
 /** Why a file could not be taken. */
 export interface FileFailure {
@@ -77,26 +98,21 @@ export interface ChunkResult {
   readonly storedLength: number
 }
 
-/** The results of a {@link ReadFilesTask}, in the order of its files; see `file-results.ts`. */
-export interface ReadFilesResult {
-  readonly numbers: Float64Array
+/** The results of a {@link ReadTreeTask}; see `tree-results.ts`. */
+export interface ReadTreeResult {
+  /** How many of the task's steps are done, those skipped included: the next did not fit, or failed. */
+  readonly steps: number
+  readonly runs: Float64Array
+  /** The elements of the runs, one after the other. */
+  readonly elements: Uint8Array
+  /** Their entries in the records of their folders. */
+  readonly entries: Uint8Array
+  readonly contents: Float64Array
   readonly digests: Uint8Array
-  /** Why the file after the last result could not be taken. */
+  /** Length of the stream in the slot, in bytes. */
+  readonly streamed: number
+  /** Why the next step could not be done. */
   readonly failure: FileFailure | undefined
-}
-
-/** What became of one file: its contents lie in the slot, or it is large, or it is known from an earlier import. */
-export interface FileResult {
-  readonly size: number
-  readonly executable: boolean
-  readonly digest: Uint8Array | undefined
-  /** Offset of the contents in the slot's raw part, or -1. */
-  readonly rawOffset: number
-  /** The chunks; a single one has the digest of the file. Empty where nothing needs to be stored. */
-  readonly chunks: readonly ChunkResult[]
-  readonly large: boolean
-  /** For the record of this import: undefined where the file may still be changing. */
-  readonly seen: FileSeen | undefined
 }
 
 /** What a file looked like when it was read. */
@@ -121,4 +137,4 @@ export interface PackResult {
   readonly chunks: readonly ChunkResult[]
 }
 
-export type TaskResult = ReadFilesResult | ScanResult | PackResult
+export type TaskResult = ReadTreeResult | ScanResult | PackResult

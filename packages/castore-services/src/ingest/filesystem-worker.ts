@@ -30,7 +30,11 @@ if (parentPort !== null) {
       return opening
     },
     moved: (result) =>
-      'numbers' in result ? [result.numbers.buffer as ArrayBuffer, result.digests.buffer as ArrayBuffer] : [],
+      'runs' in result
+        ? [result.runs, result.elements, result.entries, result.contents, result.digests].map(
+            ({ buffer }) => buffer as ArrayBuffer,
+          )
+        : [],
     close: async () => (await opening)?.close(),
   })
 }

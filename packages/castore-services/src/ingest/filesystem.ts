@@ -3,30 +3,26 @@ import type { DirectorySizes, Node } from '@neve/castore-model'
 import type { WriteSession } from '@neve/embedded-store'
 import type { BlobService } from '../blob-service.js'
 import type { DirectoryService } from '../directory-service.js'
+import type { TreeTokens } from './file-tasks-protocol.js'
 import type { FileWorkers } from './file-workers.js'
 import { Ingestion } from './ingestion.js'
 
+export type { TreeTokens } from './file-tasks-protocol.js'
 export { FileWorkers } from './file-workers.js'
 export { displayPath, IngestPathError, type IngestPathErrorCode } from './filesystem-error.js'
 export { isRecorded } from './folder-records.js'
 
 import { IngestPathError } from './filesystem-error.js'
 
-/**
- * Is told the tree while it is ingested, in the order of a NAR: depth first, siblings in bytewise order of their names.
- * All calls are synchronous; bytes are valid during the call only.
- */
+/** Is handed the tree as one stream, in the same pass. */
 export interface TreeSink {
-  directoryStart(): void
-  /** A child of the open directory follows: one `file`, `symlink` or `directoryStart`. */
-  entry(name: Uint8Array): void
-  entryEnd(): void
-  directoryEnd(): void
-  symlink(target: Uint8Array): void
-  /** A regular file of `size` bytes, which follow by `content`; then `fileEnd`. */
-  file(executable: boolean, size: number): void
-  content(bytes: Uint8Array): void
-  fileEnd(): void
+  readonly tokens: TreeTokens
+  /**
+   * The next bytes of the stream.
+   *
+   * @returns when they are no longer needed: till then they stay as they are. Should it reject, the ingestion fails
+   */
+  write(bytes: Uint8Array): Promise<void>
 }
 
 /** How far an ingestion has come. */
@@ -45,7 +41,7 @@ export interface IngestPathOptions {
   readonly signal?: AbortSignal | undefined
   /** Called often: keep it short. */
   readonly onProgress?: ((progress: IngestProgress) => void) | undefined
-  /** Is told the tree in the same pass. Every file is read then, even if it is known from an earlier import. */
+  /** Every file is read for it, even if it is known from an earlier import. */
   readonly sink?: TreeSink | undefined
   /** Threads to share between ingestions into the same store. Default: threads of its own. */
   readonly workers?: FileWorkers | undefined

@@ -1,10 +1,11 @@
 import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
-import { FolderRecordWriter, folderKey } from './file-cache.js'
-import type { FileResult, FileSeen } from './file-tasks-protocol.js'
+import { encodeRecord, folderKey } from './file-cache.js'
+import type { FileRun } from './tree-results.js'
 
 interface OpenFolder {
   readonly path: Uint8Array
-  readonly files: { readonly name: Uint8Array; readonly file: FileResult; readonly seen: FileSeen }[]
+  readonly entries: Uint8Array[]
+  count: number
   device: number
   /** Whether anything differs from the record that is there. */
   fresh: boolean
@@ -20,17 +21,22 @@ export class FolderRecords {
   }
 
   enter(path: Uint8Array): void {
-    this.#open.push({ path, files: [], device: 0, fresh: false })
+    this.#open.push({ path, entries: [], count: 0, device: 0, fresh: false })
   }
 
-  file(name: Uint8Array, file: FileResult): void {
+  run({
+    entries,
+    entryCount,
+    device,
+    read,
+  }: Pick<FileRun, 'entries' | 'entryCount' | 'device' | 'read'>): void {
     const folder = this.#open.at(-1)
-    if (folder === undefined || file.seen === undefined || file.digest === undefined) return
-    // A file that was taken from the record has no contents in the slot.
-    if (file.rawOffset >= 0 || file.large) folder.fresh = true
-    if (folder.files.length > 0 && folder.device !== file.seen.device) return
-    folder.device = file.seen.device
-    folder.files.push({ name, file, seen: file.seen })
+    if (folder === undefined || entryCount === 0) return
+    if (read) folder.fresh = true
+    if (folder.count > 0 && folder.device !== device) return
+    folder.device = device
+    folder.count += entryCount
+    folder.entries.push(entries)
   }
 
   leave(): void {
@@ -38,13 +44,10 @@ export class FolderRecords {
     if (folder === undefined) return
     // The root's record says that the tree is known, whether it has files itself or not.
     const root = this.#open.length === 0
-    const empty = folder.files.length === 0
+    const empty = folder.count === 0
     if (root ? !empty && !folder.fresh : empty || !folder.fresh) return
-    const record = new FolderRecordWriter()
-    for (const { name, file, seen } of folder.files) {
-      if (file.digest !== undefined) record.add(name, file.size, file.executable, file.digest, seen)
-    }
-    this.#session.put('files', folderKey(withSlash(folder.path)), record.finish(folder.device))
+    const record = encodeRecord(folder.device, folder.count, folder.entries)
+    this.#session.put('files', folderKey(withSlash(folder.path)), record)
   }
 }
 

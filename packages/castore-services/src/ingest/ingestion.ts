@@ -1,27 +1,27 @@
-import { B3Digest, SymlinkTarget } from '@neve/castore-model'
+import { SymlinkTarget } from '@neve/castore-model'
 import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
 import { engineOf } from '../blob/embedded.js'
 import { type Slot, SlotAllowance } from '../concurrency/slot-threads.js'
 import { embeddedPutter } from '../directory/embedded.js'
 import type { DirectoryPutter, DirectoryService } from '../directory-service.js'
 import { ContentStore } from './content-store.js'
-import { type FileBatch, walkBatches } from './file-batches.js'
-import { readFileResults } from './file-results.js'
-import type { FileFailure, FileResult, ReadFilesResult } from './file-tasks-protocol.js'
+import { type BatchStep, type FileBatch, walkBatches } from './file-batches.js'
+import { encodeEntry } from './file-cache.js'
+import type { FileFailure, ReadTreeResult, ReadTreeTask } from './file-tasks-protocol.js'
 import { FileWorkers } from './file-workers.js'
 import type { IngestPathOptions, IngestPathResult, IngestProgress, IngestServices } from './filesystem.js'
 import { displayPath, IngestPathError } from './filesystem-error.js'
-import { childPath, type WalkStep } from './filesystem-walk.js'
+import { childPath } from './filesystem-walk.js'
 import { FolderRecords, isRecorded } from './folder-records.js'
 import { LargeFile } from './large-file.js'
 import { fileNode, TreeAssembler } from './tree-assembler.js'
+import { type FileRun, runsOf } from './tree-results.js'
 
 /** Slots of one ingestion: enough to keep the threads busy while results wait for their turn. */
 const SLOTS_PER_THREAD = 5
 /** So many slots are left for large files while tasks wait for their turn. */
 const RESERVED_SLOTS = 2
 const MAX_QUEUE = 16
-const NO_NAME = Buffer.alloc(0)
 
 /** One run of {@link ingestPath}: hands stretches of the walk to threads, and takes their results in order. */
 export class Ingestion {
@@ -36,6 +36,8 @@ export class Ingestion {
   readonly #records: FolderRecords | undefined
   readonly #directories: DirectoryService
   #putter: DirectoryPutter | undefined
+  /** The folders that the walk is in, on the way down. */
+  readonly #open: Uint8Array[] = []
   readonly #dispatched = new Set<FileBatch>()
   #sharesSession = false
   #files = 0
@@ -139,72 +141,98 @@ export class Ingestion {
   }
 
   async #dispatch(batch: FileBatch, skip = 0): Promise<void> {
-    if (batch.files === 0 || (batch.result !== undefined && skip === 0)) return
-    batch.slot ??= await this.#slots.take()
-    this.#dispatched.add(batch)
-    const result = this.#workers.run({
-      type: 'read',
-      paths: batch.paths,
-      skip,
-      slot: batch.slot,
-      useFileCache: this.#useRecords,
-      lookUp: this.#content.lookUp,
-      framing: this.#content.framing,
-    }) as Promise<ReadFilesResult>
+    if (batch.result !== undefined && skip === 0) return
+    const task = await this.#taskOf(batch, skip)
+    const result = this.#workers.run(task) as Promise<ReadTreeResult>
     // Looked at when its turn comes.
     result.catch(() => undefined)
     batch.result = result
+  }
+
+  async #taskOf(batch: FileBatch, skip: number): Promise<ReadTreeTask> {
+    batch.slot ??= await this.#slots.take()
+    this.#dispatched.add(batch)
+    return {
+      type: 'read',
+      steps: batch.taskSteps,
+      skip,
+      folder: batch.folder,
+      slot: batch.slot,
+      tokens: this.#options.sink?.tokens,
+      useFileCache: this.#useRecords,
+      lookUp: this.#content.lookUp,
+      framing: this.#content.framing,
+    }
   }
 
   get #useRecords(): boolean {
     return this.#records !== undefined && this.#options.sink === undefined
   }
 
-  async #readHere(batch: FileBatch, skip: number): Promise<ReadFilesResult> {
-    batch.slot ??= await this.#slots.take()
-    this.#dispatched.add(batch)
-    return this.#workers.runHere({
-      type: 'read',
-      paths: batch.paths,
-      skip,
-      slot: batch.slot,
-      useFileCache: this.#useRecords,
-      lookUp: this.#content.lookUp,
-      framing: this.#content.framing,
-    }) as ReadFilesResult
-  }
-
   async #consume(batch: FileBatch, here: boolean): Promise<void> {
-    let done = 0
-    let files: readonly FileResult[] = []
-    let failure: FileFailure | undefined
-    let at = 0
+    let result: ReadTreeResult | undefined
+    let runs: Iterator<FileRun> = [].values()
+    const next = async (): Promise<void> => {
+      result = await this.#next(batch, here, result)
+      runs = runsOf(result)
+    }
     for (const step of batch.steps) {
-      if (step.kind !== 'file') {
+      if (step.kind !== 'files') {
         await this.#step(step)
         continue
       }
-      if (at === files.length) {
-        if (failure !== undefined) throw failed(failure)
-        if (done > 0) {
-          this.#release(batch)
-          if (!here) await this.#dispatch(batch, done)
+      for (let left = step.count; left > 0; ) {
+        const run = runs.next()
+        if (run.done === true) {
+          await next()
+          continue
         }
-        // Where no thread has come to it yet, waiting would take longer.
-        if (batch.slot !== undefined) this.#workers.hurry(batch.slot)
-        const result: ReadFilesResult = here ? await this.#readHere(batch, done) : await batch.result!
-        files = readFileResults(result)
-        failure = result.failure
-        if (files.length === 0)
-          throw failure === undefined ? new Error('a task made no progress') : failed(failure)
-        done += files.length
-        at = 0
-        this.#content.store(batch.slot!, files)
+        left -= run.value.files
+        if (run.value.large === undefined) this.#addFiles(run.value)
+        else await this.#addLarge(run.value, result!, batch.slot!)
       }
-      const large = this.#file(step, files[at++]!, batch.slot!)
-      if (large !== undefined) await large
     }
+    while (result === undefined || result.steps < batch.count) await next()
     this.#release(batch)
+  }
+
+  /** The next results of a batch, whose contents it has stored. */
+  async #next(batch: FileBatch, here: boolean, last: ReadTreeResult | undefined): Promise<ReadTreeResult> {
+    if (last?.failure !== undefined) throw failed(last.failure)
+    const done = last?.steps ?? 0
+    if (last !== undefined) {
+      this.#release(batch)
+      if (!here) await this.#dispatch(batch, done)
+    }
+    // Where no thread has come to it yet, waiting would take longer.
+    if (batch.slot !== undefined) this.#workers.hurry(batch.slot)
+    const result = here
+      ? (this.#workers.runHere(await this.#taskOf(batch, done)) as ReadTreeResult)
+      : await batch.result!
+    if (result.steps === done) {
+      throw result.failure === undefined ? new Error('a task made no progress') : failed(result.failure)
+    }
+    const slot = batch.slot!
+    this.#content.store(slot, result)
+    this.#stream(result, slot, 0)
+    return result
+  }
+
+  /** Hands on the stream of a result, from `at` to the next large file or the end. */
+  #stream(result: ReadTreeResult, slot: Slot, at: number): void {
+    if (this.#options.sink === undefined) return
+    let end = result.streamed
+    for (const { large } of runsOf(result)) {
+      if (large === undefined || large.at <= at) continue
+      end = large.at
+      break
+    }
+    this.#write(slot.raw.subarray(at, end), slot)
+  }
+
+  #write(bytes: Uint8Array, slot: Slot): void {
+    const { sink } = this.#options
+    if (sink !== undefined) this.#content.hold(slot, sink.write(bytes))
   }
 
   #release(batch: FileBatch): void {
@@ -213,61 +241,47 @@ export class Ingestion {
     this.#dispatched.delete(batch)
   }
 
-  async #step(step: Exclude<WalkStep, { kind: 'file' }>): Promise<void> {
-    const sink = this.#options.sink
+  async #step(step: Exclude<BatchStep, { kind: 'files' }>): Promise<void> {
     if (step.kind === 'leave') {
-      sink?.directoryEnd()
+      this.#open.pop()
       this.#records?.leave()
       await this.#assembler.leave()
-      if (this.#assembler.root === undefined) sink?.entryEnd()
       return
     }
-    if (step.name.length > 0) sink?.entry(step.name)
+    const name = Buffer.from(step.name, 'latin1')
     if (step.kind === 'enter') {
-      sink?.directoryStart()
-      this.#assembler.enter(step.name)
+      this.#open.push(step.path)
+      this.#assembler.enter(name)
       this.#records?.enter(step.path)
       return
     }
     this.#symlinks++
-    sink?.symlink(step.target)
-    if (step.name.length > 0) sink?.entryEnd()
-    this.#assembler.add(step.name, { kind: 'symlink', target: SymlinkTarget.from(step.target) })
+    this.#assembler.add(name, { kind: 'symlink', target: SymlinkTarget.from(step.target) })
   }
 
-  /** Takes one file; only a large one takes time. */
-  #file(step: WalkStep & { kind: 'file' }, file: FileResult, slot: Slot): Promise<void> | undefined {
-    const sink = this.#options.sink
-    if (step.folder.length > 0) sink?.entry(step.name)
-    sink?.file(file.executable, file.size)
-    if (file.large) {
-      const large = new LargeFile(
-        childPath(step.folder, step.name),
-        this.#workers,
-        this.#slots,
-        this.#content,
-        sink,
-      )
-      return large
-        .ingest(file, failed, () => this.#options.signal?.throwIfAborted())
-        .then((result) => this.#fileDone(step, result))
-    }
-    if (sink !== undefined && file.size > 0) {
-      sink.content(slot.raw.subarray(file.rawOffset, file.rawOffset + file.size))
-    }
-    this.#fileDone(step, file)
-    return undefined
+  #addFiles(run: FileRun): void {
+    this.#files += run.files
+    this.#bytes += run.bytes
+    this.#assembler.addFiles(run.elements)
+    this.#records?.run(run)
   }
 
-  #fileDone(step: WalkStep & { kind: 'file' }, file: FileResult): void {
-    const inFolder = step.folder.length > 0
-    this.#options.sink?.fileEnd()
-    if (inFolder) this.#options.sink?.entryEnd()
+  async #addLarge(run: FileRun, result: ReadTreeResult, slot: Slot): Promise<void> {
+    const { bytes: size, elements: name, large } = run
+    const { executable, at } = large!
+    const folder = this.#open.at(-1)
+    const path = folder === undefined ? this.#root : childPath(folder, name)
+    const stream = (bytes: Uint8Array, from: Slot): void => this.#write(bytes, from)
+    const file = new LargeFile(path, this.#workers, this.#slots, this.#content, stream)
+    const check = (): void => this.#options.signal?.throwIfAborted()
+    const { digest, seen } = await file.ingest({ size, executable }, failed, check)
+    this.#stream(result, slot, at)
     this.#files++
-    this.#bytes += file.size
-    const digest = file.digest ?? B3Digest.EMPTY.bytes
-    this.#assembler.add(inFolder ? step.name : NO_NAME, fileNode(digest, file.size, file.executable))
-    if (inFolder) this.#records?.file(step.name, file)
+    this.#bytes += size
+    this.#assembler.add(name, fileNode(digest, size, executable))
+    if (seen === undefined) return
+    const entries = encodeEntry(name, size, executable, digest, seen)
+    this.#records?.run({ entries, entryCount: 1, device: seen.device, read: true })
   }
 }
 

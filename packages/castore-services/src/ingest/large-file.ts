@@ -5,14 +5,26 @@ import {
   ABANDON,
   type ChunkResult,
   type FileFailure,
-  type FileResult,
+  type FileSeen,
   type PackResult,
   type ScanResult,
 } from './file-tasks-protocol.js'
 import type { FileWorkers } from './file-workers.js'
-import type { TreeSink } from './filesystem.js'
 
 let pins = 0
+
+/** What the task said that found the file. */
+export interface FoundFile {
+  /** In bytes. */
+  readonly size: number
+  readonly executable: boolean
+}
+
+/** What became of it. */
+export interface LargeFileResult {
+  readonly digest: Uint8Array
+  readonly seen: FileSeen | undefined
+}
 
 interface Scanned {
   readonly slot: Slot
@@ -21,14 +33,14 @@ interface Scanned {
 
 /**
  * A file that does not fit one task. One thread reads, hashes and cuts it, a slot of whole chunks at a time; the others
- * hash and frame the chunks of the slots before, while this thread feeds the sink.
+ * hash and frame the chunks of the slots before.
  */
 export class LargeFile {
   readonly #path: Uint8Array
   readonly #workers: FileWorkers
   readonly #slots: SlotAllowance
   readonly #content: ContentStore
-  readonly #sink: TreeSink | undefined
+  readonly #stream: ((bytes: Uint8Array, slot: Slot) => void) | undefined
   readonly #pin = pins++
 
   constructor(
@@ -36,13 +48,13 @@ export class LargeFile {
     workers: FileWorkers,
     slots: SlotAllowance,
     content: ContentStore,
-    sink: TreeSink | undefined,
+    stream: ((bytes: Uint8Array, slot: Slot) => void) | undefined,
   ) {
     this.#path = path
     this.#workers = workers
     this.#slots = slots
     this.#content = content
-    this.#sink = sink
+    this.#stream = stream
   }
 
   /**
@@ -51,10 +63,10 @@ export class LargeFile {
    * @param check throws when the ingestion was cancelled
    */
   async ingest(
-    found: FileResult,
+    found: FoundFile,
     failed: (failure: FileFailure) => Error,
     check: () => void,
-  ): Promise<FileResult> {
+  ): Promise<LargeFileResult> {
     const writer = this.#content.framing === undefined ? this.#content.blobs.openWrite() : undefined
     const chunks: ChunkResult[] = []
     let storing: Promise<void> = Promise.resolve()
@@ -72,14 +84,13 @@ export class LargeFile {
         check()
         if (lost !== undefined) throw lost.error
         scan = undefined
-        // Where no slot is free, this one might be the next to be: then it must not be filled before the sink has it.
         if (end === undefined && this.#slots.free > 0) scan = this.#scan(await this.#slots.take(), offset)
+        this.#stream?.(slot.raw.subarray(0, used), slot)
         // After the scan, so that the thread which scans is not the first choice for framing.
         storing = this.#store(slot, result, writer, chunks, storing)
         storing.catch((error: unknown) => {
           lost ??= { error }
         })
-        this.#sink?.content(slot.raw.subarray(0, used))
         if (end === undefined) {
           scan ??= this.#scan(await this.#slots.take(), offset)
           continue
@@ -87,10 +98,10 @@ export class LargeFile {
         complete = true
         await storing
         this.#content.check()
-        const { digest, executable, seen } = end
+        const { digest, seen } = end
         if (writer === undefined) await this.#content.storeList(digest, chunks)
         else await writer.close()
-        return { ...found, size: offset, digest, executable, seen, chunks }
+        return { digest, seen }
       }
     } finally {
       await storing.catch(() => undefined)
@@ -100,7 +111,7 @@ export class LargeFile {
   }
 
   /** Whether the file is another than the one that was found: then what the sink was told of it is wrong. */
-  #difference(found: FileResult, offset: number, end: ScanResult['end']): FileFailure | undefined {
+  #difference(found: FoundFile, offset: number, end: ScanResult['end']): FileFailure | undefined {
     const path = this.#path
     if (end === undefined ? offset > found.size : offset !== found.size) {
       return { kind: 'changed', path, message: `expected ${found.size} bytes, got ${offset}` }
