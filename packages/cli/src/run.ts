@@ -53,7 +53,18 @@ async function openTelemetry(context: Context): Promise<Telemetry | undefined> {
   const plan = (await import('./observe/telemetry-plan.js')).telemetryPlan()
   if (plan === undefined) return undefined
   const { startTelemetry } = await import('./observe/telemetry.js')
-  return await startTelemetry(plan, (message) => void context.log().then((log) => log.warn(message)))
+  // One after the other, and all before the end.
+  let told = Promise.resolve()
+  const telemetry = await startTelemetry(plan, (message) => {
+    told = told.then(async () => (await context.log()).warn(message))
+  })
+  return {
+    ...telemetry,
+    async shutdown() {
+      await telemetry.shutdown()
+      await told
+    },
+  }
 }
 
 /** `help ls` as `ls --help`. */

@@ -41,7 +41,7 @@ export async function startDaemon(
   const urls = await new Promise<readonly string[]>((resolve, reject) => {
     child.stderr!.on('data', (piece: Buffer) => {
       text += piece.toString()
-      const serving = /^neve: serving on (.*)\n/m.exec(text)
+      const serving = /^neve: serving on (.*)\n/m.exec(text) ?? /"msg":"serving on ([^"]*)"/.exec(text)
       if (serving !== null) resolve(serving[1]!.split(' '))
     })
     void ended.then((how) => reject(new Error(`it ended with ${how}: ${text}`)))
