@@ -2,13 +2,13 @@
 // Against the same bytes over HTTP/2 without gRPC, hashed too.
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
-import { connect } from 'node:http2'
 import { fileURLToPath } from 'node:url'
-import { B3Digest, blake3, Directory, PathComponent } from '@neve/castore-model'
-import { blobStream } from '@neve/castore-services'
+import { B3Digest, Directory, PathComponent } from '@neve/castore-model'
 import { GrpcBlobService, GrpcDirectoryService, openGrpcChannel } from '@neve/castore-services/grpc'
+import { download, upload } from './lib/blob-streams.mjs'
 import { ContentSource } from './lib/content.mjs'
 import { interleave, timed } from './lib/measure.mjs'
+import { connectPlain, plainGet, plainPut } from './lib/plain-http2.mjs'
 import { rounds, scaled } from './lib/settings.mjs'
 import { compareRates, heading, printTable, size } from './lib/table.mjs'
 import { withWorkDir } from './lib/work-dir.mjs'
@@ -20,7 +20,6 @@ const SMALL_SIZE = 4000
 const AT_ONCE = 64
 const DIRECTORIES = scaled(20_000, 100)
 const FAN_OUT = 20
-const WINDOW = 8 * 1024 * 1024
 const MODULE = fileURLToPath(new URL('lib/grpc-server.mjs', import.meta.url))
 
 /** @typedef {Awaited<ReturnType<typeof start>>} Pair */
@@ -148,56 +147,6 @@ function makeTree() {
 }
 
 /**
- * @param {GrpcBlobService} blobs
- * @param {Uint8Array} content
- */
-async function upload(blobs, content) {
-  const writer = blobs.openWrite()
-  for (let at = 0; at < content.length; at += 1024 * 1024)
-    await writer.write(content.subarray(at, at + 1024 * 1024))
-  return await writer.close()
-}
-
-/**
- * @param {GrpcBlobService} blobs
- * @param {B3Digest} digest
- */
-async function download(blobs, digest) {
-  const reader = await blobs.open(digest)
-  if (reader === undefined) throw new Error(`blob ${digest} is missing`)
-  for await (const _piece of blobStream(reader));
-  await reader.close()
-}
-
-/**
- * @param {import('node:http2').ClientHttp2Session} plain
- * @param {Uint8Array} content
- */
-async function plainPut(plain, content) {
-  const request = plain.request({ ':method': 'POST' })
-  const hasher = blake3.hasher()
-  for (let at = 0; at < content.length; at += 256 * 1024) {
-    const piece = content.subarray(at, at + 256 * 1024)
-    hasher.update(piece)
-    if (!request.write(piece)) await once(request, 'drain')
-  }
-  request.end()
-  for await (const _piece of request);
-  hasher.digest()
-}
-
-/**
- * @param {import('node:http2').ClientHttp2Session} plain
- * @param {B3Digest} digest
- */
-async function plainGet(plain, digest) {
-  const request = plain.request({ ':path': `/${digest.toHex()}` })
-  const hasher = blake3.hasher()
-  for await (const piece of request) hasher.update(piece)
-  if (!B3Digest.adopt(hasher.digest()).equals(digest)) throw new Error('wrong bytes')
-}
-
-/**
  * @template T
  * @param {readonly T[]} items
  * @param {(item: T) => Promise<unknown>} work
@@ -238,13 +187,7 @@ async function start(grpcSocket, plainSocket, chunked) {
   const child = fork(MODULE, [grpcSocket, plainSocket, chunked ? 'chunked' : 'whole'])
   await once(child, 'message')
   const channel = await openGrpcChannel(`grpc+unix:${grpcSocket}`, { waitConnect: true })
-  const { createConnection } = await import('node:net')
-  const plain = connect('http://localhost', {
-    createConnection: () => createConnection(plainSocket),
-    settings: { initialWindowSize: WINDOW },
-  })
-  await once(plain, 'connect')
-  plain.setLocalWindowSize(WINDOW)
+  const plain = await connectPlain(plainSocket)
   const stop = async () => {
     plain.destroy()
     await channel.close()
