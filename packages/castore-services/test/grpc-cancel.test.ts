@@ -98,7 +98,7 @@ describe('an upload that is given up', () => {
     await writer.flush()
     const putter = new GrpcDirectoryService(channel).putMultipleStart()
     await putter.put(WITH_KEEP)
-    await sleep(50)
+    await until(() => proxy.passed() > 500_000)
     proxy.cut()
     await expect(writer.close()).rejects.toMatchObject({ code: 'unavailable' })
     await expect(putter.close()).rejects.toMatchObject({ code: 'unavailable' })
@@ -235,10 +235,17 @@ describe('a server that is silent', () => {
     const blobs = new MemoryBlobService()
     const { content, digest } = randomBlob(200 * 1024, 43)
     await blobs.put(content)
-    await using pair = await grpcPair('unix', { blobs }, { timeout: 400 })
-    await using reader = await new GrpcBlobService(pair.channel).open(digest)
-    // The consumer may take its time: that is not the server's silence.
-    for await (const _piece of blobStream(reader!)) await sleep(450)
+    await using pair = await grpcPair('unix', { blobs }, { timeout: 200 })
+    const service = new GrpcBlobService(pair.channel)
+    await using reader = await service.open(digest)
+    blobs.has = () => new Promise(() => {})
+    let length = 0
+    for await (const piece of blobStream(reader!)) {
+      length += piece.length
+      // The consumer may take its time, as long as a call takes to fail: that is not the server's silence.
+      await expect(service.has(HELLO.digest)).rejects.toMatchObject({ code: 'unavailable' })
+    }
+    expect(length).toBe(content.length)
   })
 
   it('is not connected to for ever', async () => {
@@ -279,12 +286,14 @@ describe('a pair that was closed', () => {
 async function startProxy(port: number) {
   const { connect } = await import('node:net')
   const sockets = new Set<Socket>()
+  let passed = 0
   const server: Server = createServer((near) => {
     const far = connect(port, '127.0.0.1')
     for (const socket of [near, far]) {
       sockets.add(socket)
       socket.on('error', () => {})
     }
+    near.on('data', (data) => (passed += data.length))
     near.pipe(far).pipe(near)
   })
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
@@ -293,7 +302,12 @@ async function startProxy(port: number) {
     for (const socket of sockets) socket.destroy()
   }
   const { port: own } = server.address() as { port: number }
-  return { url: `grpc+http://127.0.0.1:${own}`, cut, [Symbol.asyncDispose]: async () => cut() }
+  return {
+    url: `grpc+http://127.0.0.1:${own}`,
+    cut,
+    passed: () => passed,
+    [Symbol.asyncDispose]: async () => cut(),
+  }
 }
 
 const FRAME_TYPES = ['DATA', 'HEADERS', 'PRIORITY', 'RST_STREAM', 'SETTINGS']

@@ -127,6 +127,13 @@ describe('TLS', () => {
     })
   })
 
+  it('is refused at once with a file that does not end', async () => {
+    await expect(openGrpcChannel('grpc+https://localhost?tls-ca-cert-path=/dev/zero')).rejects.toMatchObject({
+      code: 'invalid-input',
+      message: expect.stringContaining('longer than 1048576 bytes'),
+    })
+  })
+
   it('is refused at once with certificates for a URL in plain text', async () => {
     const opening = openGrpcChannel('grpc+http://localhost', { tls: { ca: pem('ours.pem') } })
     await expect(opening).rejects.toThrow('TLS options are for grpc+https: only')

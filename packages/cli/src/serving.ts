@@ -1,4 +1,4 @@
-import { closeSync, readFileSync, writeSync } from 'node:fs'
+import { closeSync, openSync, readSync, writeSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { resolve } from 'node:path'
 import { type GrpcServerTls, parseListenAddress } from '@neve/castore-services/grpc/server'
@@ -56,9 +56,27 @@ export function readTls({ tlsCert, tlsKey, tlsClientCa }: ServingOptions): GrpcS
   }
 }
 
+/** More than any chain of certificates has, and no end of reading for what never ends. */
+const MAX_PEM = 1024 * 1024
+
+function readUpTo(path: string, limit: number): Uint8Array {
+  const descriptor = openSync(path, 'r')
+  try {
+    const buffer = Buffer.alloc(limit + 1)
+    let length = 0
+    for (let read = 1; read > 0 && length < buffer.length; length += read) {
+      read = readSync(descriptor, buffer, length, buffer.length - length, null)
+    }
+    if (length > limit) throw new Error(`it is longer than ${limit} bytes`)
+    return buffer.subarray(0, length)
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
 function read(flag: string, path: string): Uint8Array {
   try {
-    return readFileSync(path)
+    return readUpTo(path, MAX_PEM)
   } catch (error) {
     throw new UsageError(`${flag} ${path}: ${systemReason(error)}`)
   }

@@ -4,14 +4,8 @@ import { linkSignals } from '../concurrency/linked-signal.js'
 import type { DirectoryPutter } from '../directory-service.js'
 import { CastoreError } from '../errors.js'
 import { DirectoryGraph } from './graph.js'
+import { expectOpen, type PutterState } from './putter-state.js'
 import type { ValidatedGraph } from './validated-graph.js'
-
-type PutterState =
-  | { readonly is: 'open' }
-  | { readonly is: 'closed' }
-  | { readonly is: 'failed'; readonly error: unknown }
-  | { readonly is: 'cancelled'; readonly reason: unknown }
-  | { readonly is: 'aborted'; readonly reason: unknown }
 
 /**
  * Stores a closure durably.
@@ -46,7 +40,7 @@ export class GraphPutter implements DirectoryPutter {
   }
 
   async put(directory: Directory, { signal }: CallOptions = {}): Promise<void> {
-    this.#expectOpen('put')
+    expectOpen(this.#state, 'put')
     try {
       signal?.throwIfAborted()
       this.#graph.add(directory)
@@ -57,7 +51,7 @@ export class GraphPutter implements DirectoryPutter {
   }
 
   async close({ signal }: CallOptions = {}): Promise<B3Digest> {
-    this.#expectOpen('close')
+    expectOpen(this.#state, 'close')
     this.#closing = this.#finish(signal)
     return this.#closing
   }
@@ -99,23 +93,5 @@ export class GraphPutter implements DirectoryPutter {
     if (this.#state.is !== 'open') return
     this.#state = state
     this.#graph = DirectoryGraph.leavesToRoot()
-  }
-
-  #expectOpen(call: string): void {
-    const state = this.#state
-    switch (state.is) {
-      case 'open':
-        return
-      case 'failed':
-        throw state.error
-      case 'cancelled':
-        throw state.reason
-      case 'aborted':
-        throw new CastoreError('aborted', `cannot ${call}: the directory upload was aborted`, {
-          cause: state.reason,
-        })
-      case 'closed':
-        throw new CastoreError('closed', `cannot ${call}: the directory upload is already closed`)
-    }
   }
 }

@@ -2,21 +2,14 @@ import { B3Digest, type Directory } from '@neve/castore-model'
 import type { CallOptions } from '../call-options.js'
 import { abortable } from '../concurrency/abortable.js'
 import { linkSignals } from '../concurrency/linked-signal.js'
+import { expectOpen, type PutterState } from '../directory/putter-state.js'
 import type { DirectoryPutter } from '../directory-service.js'
-import { CastoreError } from '../errors.js'
 import type { GrpcCaller } from './call.js'
 import type { DirectoryMethods } from './castore-definitions.js'
 import type { GrpcUpload } from './client.js'
 import { LeavesToRootCheck } from './closure-check.js'
 import { expectStored } from './expect-stored.js'
 import { explainUpload } from './size-refusal.js'
-
-type PutterState =
-  | { readonly is: 'open' }
-  | { readonly is: 'closed' }
-  | { readonly is: 'failed'; readonly error: unknown }
-  | { readonly is: 'cancelled'; readonly reason: unknown }
-  | { readonly is: 'aborted'; readonly reason: unknown }
 
 type Upload = GrpcUpload<Uint8Array, { readonly root_digest?: Uint8Array | null }>
 
@@ -86,7 +79,7 @@ export class GrpcDirectoryPutter implements DirectoryPutter {
   }
 
   async #run<T>(name: string, options: CallOptions, call: (signal: AbortSignal) => Promise<T>): Promise<T> {
-    this.#expectOpen(name)
+    expectOpen(this.#state, name)
     using linked = linkSignals(this.#controller.signal, options.signal)
     try {
       linked.signal.throwIfAborted()
@@ -121,23 +114,5 @@ export class GrpcDirectoryPutter implements DirectoryPutter {
       this.#ending = this.#tail.then(() => this.#upload?.cancel(reason))
     }
     return this.#ending ?? Promise.resolve()
-  }
-
-  #expectOpen(call: string): void {
-    const state = this.#state
-    switch (state.is) {
-      case 'open':
-        return
-      case 'failed':
-        throw state.error
-      case 'cancelled':
-        throw state.reason
-      case 'aborted':
-        throw new CastoreError('aborted', `cannot ${call}: the directory upload was aborted`, {
-          cause: state.reason,
-        })
-      case 'closed':
-        throw new CastoreError('closed', `cannot ${call}: the directory upload is already closed`)
-    }
   }
 }

@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { readFile } from 'node:fs/promises'
+import { open } from 'node:fs/promises'
 import { createSecureContext, type SecureContext } from 'node:tls'
 import { CastoreError } from '../errors.js'
 import type { GrpcAddress } from './address.js'
@@ -40,6 +40,9 @@ export async function clientContext(
   }
 }
 
+/** More than any chain of certificates has, and no end of reading for what never ends. */
+const MAX_PEM = 1024 * 1024
+
 async function readPem(
   name: string,
   option: string,
@@ -47,7 +50,14 @@ async function readPem(
 ): Promise<Uint8Array | undefined> {
   if (path === undefined) return undefined
   try {
-    return await readFile(path)
+    await using file = await open(path)
+    const buffer = Buffer.alloc(MAX_PEM + 1)
+    let length = 0
+    for (let read = 1; read > 0 && length < buffer.length; length += read) {
+      read = (await file.read(buffer, length, buffer.length - length)).bytesRead
+    }
+    if (length > MAX_PEM) throw new Error(`it is longer than ${MAX_PEM} bytes`)
+    return buffer.subarray(0, length)
   } catch (cause) {
     const text = cause instanceof Error ? cause.message : String(cause)
     throw new CastoreError('invalid-input', `${name}: unable to read ${option}: ${text}`, { cause })

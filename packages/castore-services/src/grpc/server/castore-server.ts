@@ -26,6 +26,13 @@ export interface GrpcServerLimits {
   readonly maxUploadSize?: number | undefined
   /** The most calls at once over one connection. Default: 1024. */
   readonly maxConcurrentCalls?: number | undefined
+  /**
+   * The most bytes to hold of requests that nobody has taken, of all clients together: beyond it whoever holds most is
+   * cut off. Default: 512 MiB.
+   */
+  readonly maxHeld?: number | undefined
+  /** The longest that a client may take to say that it speaks HTTP/2, in milliseconds. Default: 20,000. */
+  readonly connectTimeout?: number | undefined
   /** How much a client may send ahead of what was taken, in bytes. Default: 8 MiB. */
   readonly window?: number | undefined
 }
@@ -92,6 +99,8 @@ export interface CastoreServer extends AsyncDisposable {
 
 const DEFAULT_GRACE = 10_000
 const DEFAULT_MAX_CONCURRENT_CALLS = 1024
+const DEFAULT_MAX_HELD = 512 * 1024 * 1024
+const DEFAULT_CONNECT_TIMEOUT = 20_000
 
 /** Serves blobs and directories over gRPC, to clients of both generations (spec 02 section 10, spec 03 section 9.4). */
 export function castoreServer(init: CastoreServerInit): CastoreServer {
@@ -107,6 +116,7 @@ export function castoreServer(init: CastoreServerInit): CastoreServer {
       tls: secure ? tls : undefined,
       window: limits.window ?? DEFAULT_WINDOW,
       maxConcurrentCalls: limits.maxConcurrentCalls ?? DEFAULT_MAX_CONCURRENT_CALLS,
+      connectTimeout: limits.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT,
     })
     endpoints.add(endpoint)
     return endpoint
@@ -152,6 +162,7 @@ function makeServices(init: CastoreServerInit): GrpcServer {
   const { blobs, split = blobs, verifyPut, directories, limits = {}, extend, onError = () => {} } = init
   const server = new GrpcServer({
     maxMessageSize: limits.maxMessageSize ?? DEFAULT_MAX_MESSAGE_SIZE,
+    maxHeld: limits.maxHeld ?? DEFAULT_MAX_HELD,
     onError,
   })
   if (blobs !== undefined) {

@@ -4,6 +4,7 @@ import { composeServerMiddleware, type ServerMiddleware, Status } from 'nice-grp
 import { type FinalStatus, statusHeaders } from './call-metadata.js'
 import { type CallObserver, composeObservers, type ServedCall } from './call-observer.js'
 import { discardRest } from './discard-rest.js'
+import { HeldRequests } from './held-requests.js'
 import { peerOf, ServerCall } from './server-call.js'
 import { ServerMethod, servedMethods } from './server-method.js'
 import type { OnServerError } from './status.js'
@@ -18,6 +19,8 @@ const ENCODINGS = ['identity', 'gzip']
 export interface GrpcServerInit {
   /** The longest request to accept, in bytes. */
   readonly maxMessageSize: number
+  /** The most bytes of requests to hold, of all calls together. */
+  readonly maxHeld: number
   readonly onError: OnServerError
 }
 
@@ -27,12 +30,14 @@ export interface GrpcServerInit {
  */
 export class GrpcServer implements ServiceRegistry {
   readonly #init: GrpcServerInit
+  readonly #heldRequests: HeldRequests
   readonly #methods = new Map<string, ServerMethod>()
   #middleware: ServerMiddleware | undefined
   #observer: CallObserver | undefined
 
   constructor(init: GrpcServerInit) {
     this.#init = init
+    this.#heldRequests = new HeldRequests(init.maxHeld)
   }
 
   /** Puts something before the methods of all services. What was put first is called first. */
@@ -90,10 +95,9 @@ export class GrpcServer implements ServiceRegistry {
     }
     const { requestStream } = method.definition
     const { maxMessageSize } = this.#init
-    return await method.serve(
-      new ServerCall({ stream, headers, maxMessageSize, requestStream }),
-      this.#middleware,
-    )
+    const heldRequests = this.#heldRequests
+    const call = new ServerCall({ stream, headers, maxMessageSize, requestStream, heldRequests })
+    return await method.serve(call, this.#middleware)
   }
 }
 

@@ -26,12 +26,14 @@ export interface Http2EndpointInit {
   /** How much a client may send ahead of what was taken, in bytes: by connection, and by call. */
   readonly window: number
   readonly maxConcurrentCalls: number
+  /** The longest that a client may take to say that it speaks HTTP/2, in milliseconds. */
+  readonly connectTimeout: number
 }
 
 /** How often to ask a client that is silent whether it is still there: its uploads hold memory. */
 const KEEP_ALIVE_INTERVAL = 120_000
-/** The longest that a client may take to say that it speaks HTTP/2, or to answer a ping, in milliseconds. */
-const ANSWER_TIMEOUT = 20_000
+/** The longest that the answer to a ping may take, in milliseconds. */
+const PING_TIMEOUT = 20_000
 /** How long a socket is left to a client after an error, to read what it was told, in milliseconds. */
 const LINGER = 1000
 
@@ -39,6 +41,7 @@ const LINGER = 1000
 export class Http2Endpoint {
   readonly #server: Http2Server | Http2SecureServer
   readonly #window: number
+  readonly #connectTimeout: number
   readonly #sessions = new Set<ServerHttp2Session>()
   readonly #sockets = new Set<Duplex>()
   #adopted: Server | undefined
@@ -46,14 +49,19 @@ export class Http2Endpoint {
   #arriving: Duplex | undefined
   #closing: Promise<void> | undefined
 
-  constructor({ onStream, tls, window, maxConcurrentCalls }: Http2EndpointInit) {
+  constructor(init: Http2EndpointInit) {
+    const { onStream, tls, window, maxConcurrentCalls, connectTimeout } = init
     this.#window = window
+    this.#connectTimeout = connectTimeout
     const options = {
       settings: { initialWindowSize: window, maxConcurrentStreams: maxConcurrentCalls },
       // The windows bound what a client may send; reaching a lower limit of memory would break its connection.
       maxSessionMemory: Number.MAX_SAFE_INTEGER,
     }
-    this.#server = tls === undefined ? createServer(options) : createSecureServer({ ...options, ...pem(tls) })
+    this.#server =
+      tls === undefined
+        ? createServer(options)
+        : createSecureServer({ ...options, ...pem(tls), handshakeTimeout: connectTimeout })
     const arrives = (socket: Duplex): void => {
       this.#arriving = socket
     }
@@ -121,12 +129,12 @@ export class Http2Endpoint {
       session.destroy()
       socket.destroy()
     }
-    let waiting: NodeJS.Timeout | undefined = setTimeout(drop, ANSWER_TIMEOUT)
+    let waiting: NodeJS.Timeout | undefined = setTimeout(drop, this.#connectTimeout)
     const answered = (): void => clearTimeout(waiting)
     session.once('remoteSettings', answered)
     const asking = setInterval(() => {
       clearTimeout(waiting)
-      waiting = setTimeout(drop, ANSWER_TIMEOUT)
+      waiting = setTimeout(drop, PING_TIMEOUT)
       if (!session.ping(answered)) answered()
     }, KEEP_ALIVE_INTERVAL)
     // A session that fails may leave its socket to the client, for ever.
@@ -147,6 +155,5 @@ function pem({ cert, key, clientCa }: GrpcServerTls) {
     ca: clientCa && Buffer.from(clientCa),
     requestCert: clientCa !== undefined,
     rejectUnauthorized: clientCa !== undefined,
-    handshakeTimeout: ANSWER_TIMEOUT,
   }
 }

@@ -2,17 +2,16 @@ import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from
 import { promisify } from 'node:util'
 import { gunzip } from 'node:zlib'
 import { type CallContext, Metadata, Status } from 'nice-grpc-common'
-import { FRAME_HEADER, FrameDecoder, FrameError, writeFrameLength } from '../message-frames.js'
+import { FrameDecoder, FrameError, framedPieces } from '../message-frames.js'
 import { type FinalStatus, headersOf, metadataOf, OK, statusHeaders, timeoutOf } from './call-metadata.js'
 import { discardRest } from './discard-rest.js'
+import type { HeldRequests, RequestHolder } from './held-requests.js'
 import { serverError } from './status.js'
 
 /** How many bytes of requests may wait until the client is held back. */
 const MAX_WAITING = 1024 * 1024
 /** How many bytes of answers may be under way until whoever makes them is held back. */
 const MAX_UNSENT = 256 * 1024
-/** From how many bytes on it costs more to copy a piece of a message than to send it by itself. */
-const LARGE_PIECE = 16 * 1024
 /** The longest time that a timer can wait. */
 const MAX_DELAY = 2 ** 31 - 1
 
@@ -31,20 +30,24 @@ export interface ServerCallInit {
   readonly maxMessageSize: number
   /** Whether more than one request may come. */
   readonly requestStream: boolean
+  /** What this call and others hold. */
+  readonly heldRequests: HeldRequests
 }
 
 /**
  * One call over HTTP/2, as its server sees it: requests as bytes, answers as bytes, and the status. It is over when the
  * status was said or the client has gone, whatever the implementation still does.
  */
-export class ServerCall {
+export class ServerCall implements RequestHolder {
   readonly context: CallContext
   readonly #stream: ServerHttp2Stream
   readonly #requestStream: boolean
   readonly #maxMessageSize: number
+  readonly #heldRequests: HeldRequests
   readonly #decoder: FrameDecoder
   readonly #received: Received[] = []
   #waiting = 0
+  #held = 0
   #count = 0
   #requestsEnded = false
   #unsent = 0
@@ -59,10 +62,11 @@ export class ServerCall {
   #wakeReader: () => void = () => {}
   #wakeWriter: () => void = () => {}
 
-  constructor({ stream, headers, maxMessageSize, requestStream }: ServerCallInit) {
+  constructor({ stream, headers, maxMessageSize, requestStream, heldRequests }: ServerCallInit) {
     this.#stream = stream
     this.#requestStream = requestStream
     this.#maxMessageSize = maxMessageSize
+    this.#heldRequests = heldRequests
     this.#decoder = new FrameDecoder(maxMessageSize, headers['grpc-encoding'] === 'gzip')
     this.context = this.#makeContext(headers)
     stream.on('data', (data: Buffer) => this.#take(data))
@@ -83,6 +87,15 @@ export class ServerCall {
     return this.#over
   }
 
+  /** How many bytes of requests it holds. */
+  get held(): number {
+    return this.#held
+  }
+
+  evict(): void {
+    this.#refuse(Status.RESOURCE_EXHAUSTED, 'too much is under way: requests are larger than max together')
+  }
+
   /**
    * Waits for the next request.
    *
@@ -98,6 +111,7 @@ export class ServerCall {
     const { message, compressed } = this.#received.shift()!
     const before = this.#waiting
     this.#waiting -= weightOf(message)
+    this.#weigh()
     if (before > MAX_WAITING && this.#waiting <= MAX_WAITING) this.#stream.resume()
     return compressed ? await this.#decompressed(message) : message
   }
@@ -114,6 +128,7 @@ export class ServerCall {
     this.#received.length = 0
     this.#waiting = 0
     this.#requestsEnded = true
+    this.#weigh()
     this.#stream.resume()
   }
 
@@ -132,7 +147,7 @@ export class ServerCall {
       this.#unsent -= length
       this.#wakeWriter()
     }
-    const buffers = outgoing(pieces, length)
+    const buffers = framedPieces(pieces, length)
     const last = buffers.length - 1
     if (last > 0) this.#stream.cork()
     for (const [index, buffer] of buffers.entries()) {
@@ -187,9 +202,17 @@ export class ServerCall {
       this.#refuse(code, error.message)
       return
     }
-    if (this.#waiting === before) return
+    this.#weigh()
+    if (this.#waiting === before || this.#over) return
     if (this.#waiting > MAX_WAITING) this.#stream.pause()
     this.#wakeReader()
+  }
+
+  #weigh(): void {
+    const before = this.#held
+    const none = this.#over || this.#requestsEnded
+    this.#held = this.#waiting + (none ? 0 : this.#decoder.held)
+    if (this.#held !== before) this.#heldRequests.changed(this, before)
   }
 
   readonly #onMessage = (message: Uint8Array, compressed: boolean): void => {
@@ -247,8 +270,6 @@ export class ServerCall {
 
   #cancel(failure: Error): void {
     this.#settle(failure)
-    this.#failure = failure
-    this.#received.length = 0
     this.#controller ??= new AbortController()
     this.#controller.abort(failure)
     this.#wakeReader()
@@ -257,6 +278,9 @@ export class ServerCall {
   #settle(failure: unknown): void {
     this.#over = true
     this.#failure = failure
+    this.#received.length = 0
+    this.#waiting = 0
+    this.#weigh()
     clearTimeout(this.#deadline)
     this.#wakeReader()
     this.#wakeWriter()
@@ -294,27 +318,6 @@ export class ServerCall {
       },
     }
   }
-}
-
-/** A message as it is written: what comes before it and small pieces together, large ones as they are. */
-function outgoing(pieces: readonly Uint8Array[], length: number): Uint8Array[] {
-  const header = Buffer.alloc(FRAME_HEADER)
-  writeFrameLength(header, 0, length)
-  const out: Uint8Array[] = []
-  let small: Uint8Array[] = [header]
-  for (const piece of pieces) {
-    if (piece.length < LARGE_PIECE) small.push(piece)
-    else {
-      out.push(joined(small), piece)
-      small = []
-    }
-  }
-  if (small.length > 0) out.push(joined(small))
-  return out
-}
-
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces)
 }
 
 /** Who is at the other end: an address and a port, `unknown` over unix sockets. */
