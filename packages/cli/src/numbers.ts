@@ -26,3 +26,24 @@ export function parseCount(flag: string, text: string): number {
   if (count >= 1 && count <= 1000) return count
   throw new UsageError(`${flag} ${JSON.stringify(text)}: expected a number from 1 to 1000`)
 }
+
+/** The owner that files are shown with. */
+export interface UidGid {
+  readonly uid: number
+  readonly gid: number
+}
+
+const MAX_ID = 2 ** 32 - 1
+
+/**
+ * `1000:100`: a user's and a group's number (spec 08 section 3.4).
+ *
+ * @throws UsageError
+ */
+export function parseUidGid(flag: string, text: string): UidGid {
+  const [, uid, gid] = /^(\d{1,10}):(\d{1,10})$/.exec(text) ?? []
+  if (uid !== undefined && gid !== undefined && Number(uid) <= MAX_ID && Number(gid) <= MAX_ID) {
+    return { uid: Number(uid), gid: Number(gid) }
+  }
+  throw new UsageError(`${flag} ${JSON.stringify(text)}: expected two numbers, such as 1000:100`)
+}

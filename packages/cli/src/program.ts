@@ -24,6 +24,9 @@ Environment:
   NEVE_STORE_CONFIG       a composition file, where neither --store-config nor an address is given
   BLOB_SERVICE_ADDR, DIRECTORY_SERVICE_ADDR, PATH_INFO_SERVICE_ADDR
                           addresses, where no flag is given; with NEVE_ before them they go before those without
+  NEVE_JSONL, NEVE_NIX_ATTRS_JSON_FILE
+                          of neve copy: whether it reads lines, and what it reads where nothing is named. These, and
+                          EXPERIMENTAL_STORE_COMPOSITION for NEVE_STORE_CONFIG, are taken without NEVE_ too
   NEVE_DIRECTORY_SIZES    once or twice, where --directory-sizes is not given
   NEVE_LOG, NEVE_LOG_FORMAT
                           where --log-level, --log-format are not given

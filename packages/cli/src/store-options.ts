@@ -68,7 +68,10 @@ export function storeSources(
   }
   const pathInfos = options.pathInfoServiceAddr ?? environmentVariable('PATH_INFO_SERVICE_ADDR', environment)
   const some = blobServiceAddr ?? directoryServiceAddr
-  const config = storeConfig ?? (some === undefined ? given(environment['NEVE_STORE_CONFIG']) : undefined)
+  const named =
+    given(environment['NEVE_STORE_CONFIG']) ??
+    environmentVariable('EXPERIMENTAL_STORE_COMPOSITION', environment)
+  const config = storeConfig ?? (some === undefined ? named : undefined)
   if (config !== undefined) return { config, pathInfos }
   const blobs = blobServiceAddr ?? environmentVariable('BLOB_SERVICE_ADDR', environment)
   const directories = directoryServiceAddr ?? environmentVariable('DIRECTORY_SERVICE_ADDR', environment)

@@ -52,6 +52,21 @@ describe('import', () => {
     expect(lines).toEqual(names.map((name) => VECTORS[name]))
   })
 
+  test.each([
+    ['memory://', ''],
+    ['memory:', 'NEVE_'],
+  ])(
+    '08#1 08#7 over services in memory that %s and %jBLOB_SERVICE_ADDR name, the same',
+    async (address, prefix) => {
+      const kinds = ['BLOB', 'DIRECTORY', 'PATH_INFO']
+      const env = Object.fromEntries(kinds.map((kind) => [`${prefix}${kind}_SERVICE_ADDR`, address]))
+      const names = ['complicated', 'helloworld.txt', 'aa'] as const
+      const { code, lines, stderr } = await neve(['import', ...names], { cwd: vectorTrees(), env })
+      expect([code, stderr]).toEqual([0, ''])
+      expect(lines).toEqual(names.map((name) => VECTORS[name]))
+    },
+  )
+
   test('zero paths: nothing printed, nothing made, status 0', async () => {
     const { path, run } = newStore()
     expect(await run('import')).toMatchObject({ code: 0, lines: [], stderr: '' })
@@ -118,7 +133,7 @@ describe('import', () => {
     expect(inside.lines).toEqual(Array(4).fill(VECTORS.complicated))
   })
 
-  test('names are checked first, the others are imported all the same, the status is 1', async () => {
+  test('08 section 3.2: names are checked first, the others are imported all the same, the status is 1', async () => {
     const cwd = vectorTrees()
     writeFileSync(join(cwd, 'bad name'), '')
     const { path } = newStore()

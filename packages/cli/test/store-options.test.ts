@@ -48,6 +48,18 @@ describe('08#7 flags go before the environment, and that before the defaults', (
       { blobs: 'ours', directories: 'd', pathInfos: undefined },
     ],
     [
+      'the composition of the reference, whose addresses then are of no interest',
+      {},
+      { EXPERIMENTAL_STORE_COMPOSITION: 'theirs.toml', BLOB_SERVICE_ADDR: 'b', DIRECTORY_SERVICE_ADDR: 'd' },
+      { config: 'theirs.toml', pathInfos: undefined },
+    ],
+    [
+      'our composition before that of the reference',
+      {},
+      { EXPERIMENTAL_STORE_COMPOSITION: 'theirs.toml', NEVE_STORE_CONFIG: 'ours.toml' },
+      { config: 'ours.toml', pathInfos: undefined },
+    ],
+    [
       'a config with path infos elsewhere',
       { storeConfig: 'a.toml', pathInfoServiceAddr: 'memory:' },
       {},

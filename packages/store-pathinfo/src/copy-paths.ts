@@ -79,11 +79,13 @@ export async function* copyPaths(
   }
   try {
     for await (const { metadata, known } of mapOrdered(ordered, LOOKUPS, lookUp, { signal })) {
-      const finish = await begin(importer, metadata, known, options)
-      const outcome = finish(outcomes)
+      const begun = await begin(importer, metadata, known, options)
+      const isSettled = typeof begun === 'object'
+      const outcome = isSettled ? Promise.resolve(begun) : begun(outcomes)
       outcomes.set(metadata.storePath.toString(), outcome)
       waiting.push(outcome)
-      yield* report(WAITING)
+      const isLast = isSettled && begun.status === 'failed' && !keepGoing
+      yield* report(isLast ? 0 : WAITING)
     }
     yield* report(0)
   } finally {
@@ -94,22 +96,24 @@ export async function* copyPaths(
 type Outcomes = ReadonlyMap<string, Promise<CopiedPath>>
 
 /**
- * Does what has to be done in order: reads the path, unless it is known. @returns what does the rest, which waits for the
- * path infos of references and puts the one of this path; neither rejects
+ * Does what has to be done in order: reads the path, unless it is known.
+ *
+ * @returns what became of it, or what does the rest: waits for the path infos of references and puts the one of this
+ *   path. Neither rejects
  */
 async function begin(
   importer: Importer,
   metadata: PathMetadata,
   known: PathInfo | undefined,
   options: CopyPathsOptions,
-): Promise<(before: Outcomes) => Promise<CopiedPath>> {
+): Promise<CopiedPath | ((before: Outcomes) => Promise<CopiedPath>)> {
   const { storePath, narSize } = metadata
   const failed = (error: unknown): CopiedPath => ({ status: 'failed', storePath, error })
   try {
     if (known !== undefined) {
       // Says what is wrong where they are not the same.
       mergePathInfos(known, { ...metadata, node: known.node })
-      return async () => ({ status: 'present', storePath, narSize })
+      return { status: 'present', storePath, narSize }
     }
     const tree = await ingestDescribed(importer, metadata, options)
     return async (before) => {
@@ -122,7 +126,7 @@ async function begin(
       }
     }
   } catch (error) {
-    return async () => failed(error)
+    return failed(error)
   }
 }
 

@@ -130,11 +130,11 @@ describe('copying store paths of the host', () => {
     const host = new HostStore()
     const a = await host.add('a')
     const wrong = { ...(await host.add('wrong', [a])), ...change }
-    const later = await host.add('z', [wrong])
+    const later = await host.add('z')
     const store = await temporaryStore()
     const seen: CopiedPath[] = []
     const error = await failureOf(async () => {
-      for await (const path of store.copyPaths([later, wrong, a], host)) seen.push(path)
+      for await (const path of store.copyPaths([wrong, a, later], host)) seen.push(path)
     })
     expect(error).toMatchObject({ name: 'StoreError', code: 'nar-mismatch', mismatch })
     expect(summary(seen)).toEqual(['copied a', 'failed wrong'])

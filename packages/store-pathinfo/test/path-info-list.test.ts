@@ -3,7 +3,12 @@ import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
 import { EmbeddedStore } from '@neve/embedded-store'
 import { StorePath } from '@neve/nix-compat'
-import { EmbeddedPathInfoService, encodePathInfo } from '@neve/store-pathinfo'
+import {
+  EmbeddedPathInfoService,
+  encodePathInfo,
+  type FormattedPath,
+  formatNixPathInfos,
+} from '@neve/store-pathinfo'
 import { expect, it } from 'vitest'
 import { bytes, pathInfoOf } from '../src/contract/path-info-fixtures.js'
 import { temporaryFolder } from './support.js'
@@ -18,7 +23,13 @@ function used(): number {
   return (heapUsed + arrayBuffers) / 2 ** 20
 }
 
-it('a list of 100,000 takes no more memory at its end than at its start', { timeout: 120_000 }, async () => {
+async function* pathsOf(service: EmbeddedPathInfoService): AsyncGenerator<FormattedPath> {
+  for await (const info of service.list()) yield { storePath: info.storePath, info }
+}
+
+it('a list of 100,000, and its JSON, take no more memory at their end than at their start', {
+  timeout: 120_000,
+}, async () => {
   const count = 100_000
   await using engine = await EmbeddedStore.open(join(temporaryFolder(), 'store'))
   const service = new EmbeddedPathInfoService(engine)
@@ -38,9 +49,17 @@ it('a list of 100,000 takes no more memory at its end than at its start', { time
   for await (const _info of service.list()) {
     if (++seen % 20_000 === 1) samples.push(used())
   }
+  // What is written of them does not gather either.
+  const written = formatNixPathInfos(pathsOf(service))
+  let length = 0
+  for await (const piece of written) {
+    length += piece.length
+    if (++seen % 20_000 === 1) samples.push(used())
+  }
   clearInterval(ticking)
   samples.push(used())
-  expect(seen).toBe(count)
+  expect(length).toBeGreaterThan(count * 100)
+  expect(seen).toBe(2 * count + 2)
   expect(Math.max(...samples) - samples[0]!).toBeLessThan(8)
   // Others had their turns meanwhile.
   expect(others).toBeGreaterThan(10)
