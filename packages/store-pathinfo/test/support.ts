@@ -63,8 +63,8 @@ export const toHex = (bytes: Uint8Array): string => Buffer.from(bytes).toString(
 export const nixIsThere = programIsThere('nix-store')
 
 /** Whether a program can be run. What needs it is skipped without, and says so in its name; where all is required, it fails. */
-export function programIsThere(program: string): boolean {
-  if (spawnSync(program, ['--version']).status === 0) return true
+export function programIsThere(program: string, option = '--version'): boolean {
+  if (spawnSync(program, [option]).status === 0) return true
   if (process.env['NEVE_TEST_REQUIRE'] === 'all') throw new Error(`${program} is missing`)
   return false
 }
