@@ -1,4 +1,5 @@
 import { B3Digest, type FileNode } from '@neve/castore-model'
+import { EmbeddedSessionBlobs, engineOf } from '../blob/embedded.js'
 import { blobStream } from '../blob/stream.js'
 import { type BlobService, type ChunkMeta, DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
@@ -30,6 +31,9 @@ const LARGE_AT_ONCE = 4
 const CHUNKS_AHEAD = 4
 /** The largest chunk that anybody cuts: 1 MiB here, some MiB in stores with another average. */
 const MAX_CHUNK = 64 * 1024 * 1024
+/** After so many bytes, or blobs, those that an embedded store took are made durable. */
+const COMMIT_EVERY = 16 * 1024 * 1024
+const COMMIT_EVERY_BLOBS = 2048
 /** So many blobs are remembered; then the target is asked again. */
 const MAX_REMEMBERED = 500_000
 
@@ -45,6 +49,8 @@ export class BlobCopy {
   readonly #onProgress: (state: BlobCopyState) => void
   readonly #large = new ByteSemaphore(LARGE_AT_ONCE)
   readonly #seen = new Set<string>()
+  #session: EmbeddedSessionBlobs | undefined
+  #uncommitted = 0
   #blobs = 0
   #bytes = 0
   #doneBytes = 0
@@ -61,13 +67,14 @@ export class BlobCopy {
   }
 
   /** Copies what is missing of the blobs of these files. When it settles, nothing runs any more. */
-  run(files: AsyncGenerator<FileNode, void, undefined>, options: CallOptions): Promise<void> {
-    return eachConcurrent(
+  async run(files: AsyncGenerator<FileNode, void, undefined>, options: CallOptions): Promise<void> {
+    await eachConcurrent(
       this.#different(files),
       this.#options.concurrency,
       (file, signal) => this.#blob(file, { signal }),
       options,
     )
+    await this.#session?.commit()
   }
 
   async *#different(files: AsyncIterable<FileNode>): AsyncGenerator<FileNode, void, undefined> {
@@ -91,8 +98,25 @@ export class BlobCopy {
       else await this.#whenRoom(file, options)
       this.copiedBlobs++
       this.copiedBytes += Number(file.size)
+      await this.#commitSometimes(Number(file.size))
     }
     this.#tell()
+  }
+
+  /** Where blobs are put: an embedded store makes many durable at once. */
+  get #sink(): Pick<BlobService, 'put' | 'openWrite'> {
+    const engine = engineOf(this.#to)
+    if (engine === undefined) return this.#to
+    this.#session ??= new EmbeddedSessionBlobs(engine)
+    return this.#session
+  }
+
+  /** What is durable need not be copied again after an interruption. */
+  async #commitSometimes(size: number): Promise<void> {
+    this.#uncommitted += Math.max(size, COMMIT_EVERY / COMMIT_EVERY_BLOBS)
+    if (this.#uncommitted < COMMIT_EVERY) return
+    this.#uncommitted = 0
+    await this.#session?.commit()
   }
 
   async #isPresent(file: FileNode, options: CallOptions): Promise<boolean> {
@@ -117,7 +141,7 @@ export class BlobCopy {
     if (content === undefined) throw absent(file)
     expectSize(file, BigInt(content.length))
     this.readBytes += content.length
-    expectDigest(digest, await this.#to.put(content, options))
+    expectDigest(digest, await this.#sink.put(content, options))
     this.#doneBytes += content.length
   }
 
@@ -132,7 +156,7 @@ export class BlobCopy {
 
   async #largeBlob(file: FileNode, options: CallOptions): Promise<void> {
     const chunks = this.#options.reuseChunks ? await this.#from.chunks(file.digest, options) : undefined
-    await using writer = this.#to.openWrite(options)
+    await using writer = this.#sink.openWrite(options)
     let written = 0n
     const pieces =
       chunks === undefined || chunks.length === 0
