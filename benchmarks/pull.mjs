@@ -21,7 +21,7 @@ const FILE_SIZE = 4000
 const FOLDERS = 10
 
 /** @typedef {import('@neve/store-pathinfo').PathInfo} PathInfo */
-/** @typedef {{ readonly seconds: number, readonly down: number, readonly up: number, readonly bytes: number }} Pulled */
+/** @typedef {{ readonly seconds: number, readonly cpu: number, readonly down: number, readonly up: number, readonly bytes: number }} Pulled */
 
 await withWorkDir(async (dir) => {
   heading('pull', `a closure of ${PATHS} paths of ${FILES} files of ${FILE_SIZE} bytes; median of ${ROUNDS}`)
@@ -58,11 +58,12 @@ await withWorkDir(async (dir) => {
     median((results.get(name) ?? []).map((one) => one[key]))
   const full = { seconds: of('nothing is there', 'seconds'), down: of('nothing is there', 'down') }
   printColumns([
-    ['there before', 'time', 'of the full', 'down', 'of the full', 'up', 'content copied'],
+    ['there before', 'time', 'of the full', 'processor', 'down', 'of the full', 'up', 'content copied'],
     ...jobs.map(({ name }) => [
       name,
       seconds(of(name, 'seconds')),
       percent(of(name, 'seconds') / full.seconds),
+      seconds(of(name, 'cpu')),
       size(of(name, 'down')),
       percent(of(name, 'down') / full.down),
       size(of(name, 'up')),
@@ -149,13 +150,15 @@ async function pull(counter, target, roots) {
   const to = await openLocalStore(target)
   const before = { ...counter.counts }
   const start = performance.now()
+  const cpu = process.cpuUsage()
   let bytes = 0
   for await (const path of pushClosure({ from, to }, roots.map(pathOf))) bytes += path.bytes
   const elapsed = (performance.now() - start) / 1000
+  const { user, system } = process.cpuUsage(cpu)
   await to.close()
   await from.close()
   const { down, up } = counter.counts
-  return { seconds: elapsed, bytes, down: down - before.down, up: up - before.up }
+  return { seconds: elapsed, cpu: (user + system) / 1e6, bytes, down: down - before.down, up: up - before.up }
 }
 
 /** @param {PathInfo} info */
