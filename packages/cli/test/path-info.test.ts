@@ -1,6 +1,18 @@
-import { describe, expect, test } from 'vitest'
+import { existsSync, readFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { describe, expect, onTestFinished, test } from 'vitest'
 import { makeNixClosure, type NixClosure } from './nix-closure.js'
-import { missingProgram, neve, newStore, ONE_LINE, type Ran, requireReal } from './support.js'
+import {
+  missingProgram,
+  neve,
+  newStore,
+  ONE_LINE,
+  type Ran,
+  requireReal,
+  temporaryFolder,
+} from './support.js'
 
 /** A store with the closure of real Nix in it. */
 async function copied(closure: NixClosure): Promise<(...args: string[]) => Promise<Ran>> {
@@ -59,6 +71,31 @@ describe('path-info, against real Nix', () => {
     )
     const text = sorted((await run('path-info', '--all')).stdout)
     expect(text).toEqual(all.map(({ path }) => path).sort())
+  })
+
+  test('of a binary cache fetches narinfo files, and no contents', async (context) => {
+    requireReal(context, missingProgram('nix', '--version'))
+    const closure = makeNixClosure()
+    const cache = join(temporaryFolder(), 'cache')
+    closure.nix('nix', 'copy', '--to', `file://${cache}?compression=none`, closure.top)
+    const asked: string[] = []
+    const server = createServer(({ url = '' }, response) => {
+      asked.push(url)
+      const file = join(cache, url)
+      if (existsSync(file)) response.end(readFileSync(file))
+      else response.writeHead(404).end()
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    onTestFinished(() => void server.close())
+    const { port } = server.address() as AddressInfo
+    const upstream = ['--path-info-service-addr', `nix+http://127.0.0.1:${port}`]
+    const contents = ['--blob-service-addr', 'memory:', '--directory-service-addr', 'memory:']
+    const args = ['-r', '-s', '-S', '--sigs', closure.top]
+    const { code, stdout, stderr } = await neve(['path-info', ...contents, ...upstream, ...args])
+    expect([code, stderr]).toEqual([0, ''])
+    expect(sorted(stdout)).toEqual(sorted(closure.nix('nix', 'path-info', ...args)))
+    expect(asked.length).toBeGreaterThanOrEqual(4)
+    expect(asked.filter((url) => !url.endsWith('.narinfo'))).toEqual([])
   })
 
   test('what is not there is told; in JSON it is said there, as Nix does', async (context) => {
