@@ -10,9 +10,8 @@ Examples:
   $ neve daemon --store-config stores.toml --read-only
 
 Blobs, directories and path infos are served together, so that this is a whole store for others:
-  $ export BLOB_SERVICE_ADDR=grpc+unix:/run/neve.sock DIRECTORY_SERVICE_ADDR=$BLOB_SERVICE_ADDR
-  $ export PATH_INFO_SERVICE_ADDR=$BLOB_SERVICE_ADDR
-  $ neve import ./result
+  $ neve import --store grpc+unix:/run/neve.sock ./result
+  $ neve pull --from grpc+unix:/run/neve.sock --all
 ${DAEMON_HELP}`
 
 /** `neve daemon` (spec 08 section 3.1). */
