@@ -33,7 +33,8 @@ export class NarHashSink implements TreeSink, AsyncDisposable {
     }
     if (this.#worker === undefined) {
       this.#worker = this.#start()
-      for (const early of this.#beginning.splice(0)) void this.#send(this.#worker, early)
+      // Should it fail, so does what follows.
+      for (const early of this.#beginning.splice(0)) this.#send(this.#worker, early).catch(() => undefined)
     }
     return this.#send(this.#worker, bytes)
   }

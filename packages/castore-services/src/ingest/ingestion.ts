@@ -40,6 +40,8 @@ export class Ingestion {
   readonly #open: Uint8Array[] = []
   readonly #dispatched = new Set<FileBatch>()
   #sharesSession = false
+  /** Whether the files are known from an earlier import. */
+  #known = false
   #files = 0
   #symlinks = 0
   #bytes = 0
@@ -60,8 +62,8 @@ export class Ingestion {
 
   async run(): Promise<IngestPathResult> {
     // Files that are known take so little time that a thread less, which need not start, is faster.
-    const known = this.#useRecords && this.#engine !== undefined && isRecorded(this.#engine, this.#root)
-    this.#workers.limit = this.#workers.count - (known ? 1 : 0)
+    this.#known = this.#useRecords && this.#engine !== undefined && isRecorded(this.#engine, this.#root)
+    this.#workers.limit = this.#workers.count - (this.#known ? 1 : 0)
     const batches = walkBatches(this.#root)
     let ahead = batches.next()
     const take = (): FileBatch | undefined => {
@@ -204,8 +206,8 @@ export class Ingestion {
       this.#release(batch)
       if (!here) await this.#dispatch(batch, done)
     }
-    // Where no thread has come to it yet, waiting would take longer.
-    if (batch.slot !== undefined) this.#workers.hurry(batch.slot)
+    // What is known takes less time than waiting for a thread to come to it. What is not would be compiled once more.
+    if (this.#known && batch.slot !== undefined) this.#workers.hurry(batch.slot)
     const result = here
       ? (this.#workers.runHere(await this.#taskOf(batch, done)) as ReadTreeResult)
       : await batch.result!
