@@ -1,6 +1,7 @@
-import { encodeNode, type Node } from '@neve/castore-model'
+import type { Node } from '@neve/castore-model'
 import { LruMap } from '@neve/castore-services'
 import type { PathInfo } from '@neve/store-pathinfo'
+import { nodeText } from './nar-url.js'
 
 /** How many NARs to remember: about 300 bytes each. */
 const CAPACITY = 50_000
@@ -16,29 +17,31 @@ export class KnownNars {
   readonly #byHash = new LruMap<string, KnownNar>(CAPACITY)
   readonly #sizes = new LruMap<string, bigint>(CAPACITY)
 
-  /** Remembers the NAR of a path info, which is trusted to have the right size. */
-  remember({ node, narSize, narSha256 }: Pick<PathInfo, 'node' | 'narSize' | 'narSha256'>): void {
-    this.#byHash.set(Buffer.from(narSha256).toString('latin1'), { node, narSize })
-    this.#sizes.set(keyOf(node), narSize)
+  /**
+   * Remembers the NAR of a path info, which is trusted to have the right size.
+   *
+   * @param text of the node, where it is at hand: lookups of narinfo files come by the ten thousand
+   */
+  remember({ node, narSize, narSha256 }: PathInfo, text: string = nodeText(node)): void {
+    this.#byHash.set(hashKey(narSha256), { node, narSize })
+    this.#sizes.set(text, narSize)
   }
 
   /** @param narSha256 32 bytes */
   byHash(narSha256: Uint8Array): KnownNar | undefined {
-    return this.#byHash.get(Buffer.from(narSha256).toString('latin1'))
+    return this.#byHash.get(hashKey(narSha256))
   }
 
   /** Length of a node's NAR in bytes. */
   sizeOf(node: Node): bigint | undefined {
-    return this.#sizes.get(keyOf(node))
+    return this.#sizes.get(nodeText(node))
   }
 
   rememberSize(node: Node, narSize: bigint): void {
-    this.#sizes.set(keyOf(node), narSize)
+    this.#sizes.set(nodeText(node), narSize)
   }
 }
 
-const NAMELESS = new Uint8Array(0)
-
-function keyOf(node: Node): string {
-  return Buffer.from(encodeNode(NAMELESS, node)).toString('latin1')
+function hashKey(narSha256: Uint8Array): string {
+  return Buffer.from(narSha256.buffer, narSha256.byteOffset, narSha256.length).toString('latin1')
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { pipeline, Readable } from 'node:stream'
 import { constants, createBrotliCompress, createGzip } from 'node:zlib'
-import { encodeNode, type Node } from '@neve/castore-model'
+import type { Node } from '@neve/castore-model'
 import { blobStream } from '@neve/castore-services'
 import { encodeNixbase32 } from '@neve/nix-compat'
 import type { BridgeStore } from './bridge-options.js'
@@ -11,6 +11,7 @@ import { type BridgeRequest, begun, type Reply, textReply } from './exchange.js'
 import { HttpError } from './http-error.js'
 import type { KnownNar, KnownNars } from './known-nars.js'
 import { mediaType, type NarForm } from './nar-form.js'
+import { nodeText } from './nar-url.js'
 import { storedXz, storedXzSize } from './stored-xz.js'
 import type { UploadedNar } from './uploaded-nars.js'
 
@@ -151,8 +152,6 @@ async function* copies(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
 
 /** The same for the same contents, and for nothing else. */
 function tagOf(node: Node): string {
-  const digest = createHash('sha256')
-    .update(encodeNode(new Uint8Array(0), node))
-    .digest()
+  const digest = createHash('sha256').update(nodeText(node)).digest()
   return encodeNixbase32(new Uint8Array(digest.subarray(0, 20)))
 }

@@ -1,4 +1,5 @@
-import { formatInfusedNar, type InfusedNar, parseInfusedNar } from '@neve/store-pathinfo'
+import { encodeNode, type Node } from '@neve/castore-model'
+import { type InfusedNar, parseInfusedNar } from '@neve/store-pathinfo'
 
 /** What the URL of a NAR by its contents asks for. */
 export interface NarUrl extends InfusedNar {
@@ -7,9 +8,21 @@ export interface NarUrl extends InfusedNar {
 
 const ZSTD = '.nar.zst'
 
-/** The URL of a NAR as a zstd stream: the infused one, with `.nar.zst` behind the node. Relative to the cache. */
-export function zstdNarUrl(nar: InfusedNar): string {
-  return formatInfusedNar(nar).replace('?', `${ZSTD}?`)
+const NAMELESS = new Uint8Array(0)
+
+/** A node as URLs have it. */
+export function nodeText(node: Node): string {
+  return Buffer.from(encodeNode(NAMELESS, node)).toString('base64url')
+}
+
+/**
+ * The URL of a NAR by its contents, relative to the cache: the infused one, and as a zstd stream the same with
+ * `.nar.zst` behind the node.
+ *
+ * @param text of the node
+ */
+export function narUrl(text: string, narSize: bigint, form: NarUrl['form']): string {
+  return `nar/snix-castore/${text}${form === 'zstd' ? ZSTD : ''}?narsize=${narSize}`
 }
 
 /**

@@ -1,16 +1,10 @@
 import { LruMap } from '@neve/castore-services'
 import type { SecretKey, Signature } from '@neve/nix-compat'
-import {
-  formatInfusedNar,
-  narInfoText,
-  type PathInfo,
-  pathInfoFingerprint,
-  signPathInfo,
-} from '@neve/store-pathinfo'
+import { narInfoText, type PathInfo, pathInfoFingerprint, signPathInfo } from '@neve/store-pathinfo'
 import type { BridgeStore } from './bridge-options.js'
 import { type BridgeRequest, begun, type Reply, textReply } from './exchange.js'
 import type { KnownNars } from './known-nars.js'
-import { zstdNarUrl } from './nar-url.js'
+import { narUrl, nodeText } from './nar-url.js'
 
 export const NARINFO_TYPE = 'text/x-nix-narinfo'
 
@@ -36,14 +30,18 @@ export class NarInfoRoutes {
   }
 
   /** @param digest of the store path, 20 bytes */
-  async narInfo(digest: Uint8Array, { signal }: BridgeRequest): Promise<Reply> {
-    const stored = await this.#store.pathInfos.get(digest, { signal })
+  async narInfo(digest: Uint8Array, request: BridgeRequest): Promise<Reply> {
+    // A signal costs as much as the lookup in a table of this machine, which never waits.
+    const options = this.#store.engine === undefined ? { signal: request.signal } : {}
+    const stored = await this.#store.pathInfos.get(digest, options)
     if (stored === undefined) return absent()
-    this.#known.remember(stored)
+    const node = nodeText(stored.node)
+    this.#known.remember(stored, node)
     const info = this.#keys.length === 0 ? stored : this.#withSignatures(stored)
+    const { narSize } = info
     const location = this.#zstd
-      ? { url: zstdNarUrl(info), compression: 'zstd' }
-      : { url: formatInfusedNar(info), compression: 'none', fileSize: info.narSize }
+      ? { url: narUrl(node, narSize, 'zstd'), compression: 'zstd' }
+      : { url: narUrl(node, narSize, 'nar'), compression: 'none', fileSize: narSize }
     return textReply(narInfoText(info, location), { type: NARINFO_TYPE })
   }
 
