@@ -168,6 +168,22 @@ describe('08#3 the file of a socket', () => {
     expect([status, existsSync(path)]).toEqual([7, false])
   })
 
+  it('does not keep modules from being found', () => {
+    const path = join(temporaryFolder(), 'socket')
+    const script = `
+      import { listenOn } from '@neve/castore-services/listen'
+      const [file] = await listenOn({ kind: 'unix', path: ${JSON.stringify(path)} }, () => {})
+      const [named] = await listenOn({ kind: 'abstract', name: ${JSON.stringify(path)} }, () => {})
+      await Promise.all([file.close(), named.close()])`
+    const node = [
+      process.execPath,
+      ['--input-type=module', '-e', script],
+      { cwd: import.meta.dirname },
+    ] as const
+    const { status, stderr } = spawnSync(...node)
+    expect([status, String(stderr)]).toEqual([0, ''])
+  })
+
   it('of somebody else stays', async () => {
     const path = join(temporaryFolder(), 'socket')
     const bound = await listening(path)

@@ -30,6 +30,8 @@ Environment:
   NEVE_DIRECTORY_SIZES    once or twice, where --directory-sizes is not given
   NEVE_LOG, NEVE_LOG_FORMAT
                           where --log-level, --log-format are not given
+  NEVE_TOKEN              sent to gRPC servers whose address names no token-file
+  NEVE_LISTEN_ADDRESS     where daemons listen without --listen-address
   NEVE_DEBUG              1 shows stack traces
   OTEL_*                  where to tell traces and metrics, by OpenTelemetry's own names: docs/observability.md
 

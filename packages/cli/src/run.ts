@@ -1,6 +1,7 @@
 import { CommanderError } from 'commander'
 import { Context } from './context.js'
 import type { Io } from './io.js'
+import { openTelemetry } from './observe/open-telemetry.js'
 import type { Telemetry } from './observe/telemetry.js'
 import { OutputClosedError } from './output/errors.js'
 import { buildProgram, commandName } from './program.js'
@@ -45,26 +46,6 @@ export async function run(argv: readonly string[], io: Io): Promise<number> {
     context.debug({ ms: Math.round(performance.now() - begun) }, 'finished')
   }
   return io.signal.aborted && !context.runsUntilStopped ? EXIT_INTERRUPTED : context.exitCode
-}
-
-/** Begins to tell OpenTelemetry what the environment asks for. */
-async function openTelemetry(context: Context): Promise<Telemetry | undefined> {
-  if (!Object.keys(process.env).some((name) => name.startsWith('OTEL_'))) return undefined
-  const plan = (await import('./observe/telemetry-plan.js')).telemetryPlan()
-  if (plan === undefined) return undefined
-  const { startTelemetry } = await import('./observe/telemetry.js')
-  // One after the other, and all before the end.
-  let told = Promise.resolve()
-  const telemetry = await startTelemetry(plan, (message) => {
-    told = told.then(async () => (await context.log()).warn(message))
-  })
-  return {
-    ...telemetry,
-    async shutdown() {
-      await telemetry.shutdown()
-      await told
-    },
-  }
 }
 
 /** `help ls` as `ls --help`. */

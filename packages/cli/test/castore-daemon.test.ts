@@ -83,7 +83,7 @@ describe('a store behind a daemon', () => {
 
   test('08#2 over TCP, on a port of its own', async () => {
     const folder = temporaryFolder()
-    const { urls, stop } = await startDaemon(['--listen', '127.0.0.1:0', '--listen', '[::1]:0'], {
+    const { urls, stop } = await startDaemon(['-l', '127.0.0.1:0', '-l', '[::1]:0'], {
       NEVE_STORE: join(folder, 'served'),
     })
     expect(urls).toEqual([
@@ -100,9 +100,9 @@ describe('a store behind a daemon', () => {
   })
 
   test('08#3 the socket file: its mode, who has it, and that it goes', async () => {
-    const { socket, store, stop } = await startSocketDaemon('--socket-mode', '0600')
+    const { socket, store, stop } = await startSocketDaemon('--unix-listen-chmod', 'owner')
     expect(statSync(socket).mode & 0o777).toBe(0o600)
-    const second = await neve(['castore-daemon', '--listen', socket, '--store', store])
+    const second = await neve(['castore-daemon', '-l', socket, '--store', store])
     expect(second).toMatchObject({ code: 1 })
     expect(second.stderr).toMatch(ONE_LINE)
     expect(second.stderr).toContain('another server answers there')
@@ -110,15 +110,17 @@ describe('a store behind a daemon', () => {
     expect(existsSync(socket)).toBe(false)
   })
 
-  test('what a killed daemon left of its socket is replaced', async () => {
+  test('08#3 what a killed daemon left of its socket is replaced when asked', async () => {
     const { socket, store, stop } = await startSocketDaemon()
     expect(await stop('SIGKILL')).toBe('SIGKILL')
     expect(existsSync(socket)).toBe(true)
-    const again = await startDaemon(['--listen', `unix:${socket}`, '--store', store])
+    const refused = await neve(['castore-daemon', '-l', socket, '--store', store])
+    expect([refused.code, refused.stderr]).toEqual([1, expect.stringContaining('a server that is gone')])
+    const again = await startDaemon(['-l', socket, '--store', store, '--unix-listen-unlink'])
     expect(again.urls).toEqual([`grpc+unix:${socket}`])
     expect(await again.stop()).toBe(0)
     writeFileSync(socket, 'precious')
-    const { code, stderr } = await neve(['castore-daemon', '--listen', socket, '--store', store])
+    const { code, stderr } = await neve(['castore-daemon', '-l', socket, '--store', store])
     expect([code, stderr]).toEqual([1, expect.stringContaining('a file that is no socket')])
     expect(readFileSync(socket, 'utf8')).toBe('precious')
   })
@@ -166,7 +168,7 @@ describe('a daemon that dies in the middle of an import', () => {
     expect(await neve(['ls', own.digest, ...local])).toMatchObject({ code: 1 })
     expect(await neve(['ls', own.storePath, ...infos])).toMatchObject({ code: 1 })
     // The next daemon takes the rest.
-    const again = await startDaemon(['--listen', daemon.socket, '--store', daemon.store])
+    const again = await startDaemon(['-l', daemon.socket, '--store', daemon.store, '--unix-listen-unlink'])
     expect((await imported(tree, ...through)).digest).toBe(own.digest)
     expect(await again.stop()).toBe(0)
     const [a, b] = await Promise.all([
@@ -197,7 +199,7 @@ describe('a daemon that dies in the middle of an import', () => {
       expect(stdout.equals(Buffer.concat([content, content]))).toBe(true)
     }
 
-    const other = await startDaemon(['--listen', daemon.socket, '--store', daemon.store, '--grace', '60'])
+    const other = await startDaemon(['-l', daemon.socket, '--store', daemon.store, '--grace', '60'])
     await using channel = await openGrpcChannel(`grpc+unix:${daemon.socket}`)
     const blobs = new GrpcBlobService(channel)
     await using stuck = blobs.openWrite()
@@ -226,7 +228,7 @@ describe('TLS', () => {
       )
     }
     const daemon = await startDaemon([
-      ...['--listen', '0.0.0.0:0', '--store', file('store'), '--tls-cert', file('server.pem')],
+      ...['-l', '0.0.0.0:0', '--store', file('store'), '--tls-cert', file('server.pem')],
       ...['--tls-key', file('server.key'), '--tls-client-ca', file('client.pem')],
     ])
     const host = `127.0.0.1:${daemon.urls[0]!.split(':').at(-1)}`

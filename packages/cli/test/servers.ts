@@ -25,11 +25,13 @@ export async function startDaemon(
   args: readonly string[],
   env: NodeJS.ProcessEnv = {},
   command = 'castore-daemon',
+  { cwd }: { readonly cwd?: string } = {},
 ): Promise<Daemon> {
   const { PATH, HOME } = process.env
   const child = spawn(process.execPath, [NEVE, command, ...args], {
     env: { PATH, HOME, ...env },
     stdio: ['ignore', 'pipe', 'pipe', 'pipe'],
+    cwd,
   })
   onTestFinished(() => {
     child.kill('SIGKILL')
@@ -72,7 +74,7 @@ export async function startOnSocket(command: string, ...args: string[]): Promise
   const folder = temporaryFolder()
   const store = join(folder, 'served')
   const socket = join(folder, 's.sock')
-  const daemon = await startDaemon(['--listen', socket, '--store', store, ...args], {}, command)
+  const daemon = await startDaemon(['-l', socket, '--store', store, ...args], {}, command)
   return { ...daemon, store, socket }
 }
 

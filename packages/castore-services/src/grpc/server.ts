@@ -8,12 +8,14 @@ export {
 } from './server/blob-service.js'
 export type { CallObserver, ObservedCall, ServedCall } from './server/call-observer.js'
 export {
+  type AcceptOptions,
   type CastoreServer,
   type CastoreServerInit,
   type CloseOptions,
   castoreServer,
   type GrpcServerLimits,
   type Listener,
+  listenerUrl,
 } from './server/castore-server.js'
 export { requestedDigest } from './server/digest.js'
 export {
@@ -30,8 +32,6 @@ export {
   healthImplementation,
 } from './server/health/health-service.js'
 export type { GrpcServerTls } from './server/http2-endpoint.js'
-export { clearStaleSocket, type ListenAddress, parseListenAddress } from './server/listen-address.js'
-export type { ListenOptions, ListenTarget } from './server/listening.js'
 export { messagesOf } from './server/messages.js'
 export { type DescriptorFile, DescriptorFiles } from './server/reflection/descriptor-files.js'
 export {

@@ -27,13 +27,16 @@ export interface ListenSocketOptions extends SocketFileOptions {
 /** A socket on which a process listens. */
 export interface BoundSocket {
   readonly kind: 'tcp' | 'unix' | 'abstract'
-  /** `127.0.0.1:40123`, `[::1]:8000`, `/run/neve.sock`, `@name`; of a unix socket that was passed: `fd 3`. */
+  /** `127.0.0.1:40123`, `[::1]:8000`, `/run/neve.sock`, `@name`; of a unix socket that was passed: `fd:3`. */
   readonly address: string
   /** Whether the kernel lets in peers from other machines. */
   readonly remote: boolean
   /** Takes no more connections, and deletes the file that it made. Those that stand stay. */
   close(): Promise<void>
 }
+
+/** Takes a connection; `tcp` is false for one over a unix socket. */
+export type OnConnection = (socket: Socket, via: { readonly tcp: boolean }) => void
 
 const DEFAULT_BACKLOG = 1024
 
@@ -46,7 +49,7 @@ const DEFAULT_BACKLOG = 1024
  */
 export async function listenOn(
   address: Exclude<ListenAddress, { readonly kind: 'stdio' }>,
-  onConnection: (socket: Socket) => void,
+  onConnection: OnConnection,
   options: ListenSocketOptions = {},
 ): Promise<readonly BoundSocket[]> {
   const { backlog = DEFAULT_BACKLOG } = options
@@ -81,18 +84,18 @@ export async function listenOn(
 
 async function listenOnPassed(
   { name, all }: Extract<ListenAddress, { readonly kind: 'passed' }>,
-  onConnection: (socket: Socket) => void,
+  onConnection: OnConnection,
   options: ListenSocketOptions,
 ): Promise<readonly BoundSocket[]> {
   const { ignoreEnvironment, passed, backlog } = options
   const bound: BoundSocket[] = []
   try {
     for (const descriptor of passedSockets({ name, all, ignoreEnvironment }, passed)) {
-      const text = `fd ${descriptor}`
+      const text = `fd:${descriptor}`
       const server = await bind(text, onConnection, options, (made) =>
         made.listen({ fd: descriptor, backlog }),
       )
-      bound.push(server.address() === null ? boundUnix('unix', text, server) : boundTcp(server))
+      bound.push(isTcp(server) ? boundTcp(server) : boundUnix('unix', text, server))
     }
   } catch (error) {
     await Promise.all(bound.map((socket) => socket.close()))
@@ -103,7 +106,7 @@ async function listenOnPassed(
 
 async function bind(
   text: string,
-  onConnection: (socket: Socket) => void,
+  onConnection: OnConnection,
   { keepAlive, paused = false, onError }: ListenSocketOptions,
   listen: (server: Server) => void,
 ): Promise<Server> {
@@ -112,7 +115,7 @@ async function bind(
     pauseOnConnect: paused,
     ...(keepAlive !== undefined && { keepAlive: true, keepAliveInitialDelay: keepAlive }),
   })
-  server.on('connection', onConnection)
+  server.on('connection', (socket) => onConnection(socket, { tcp: isTcp(server) }))
   try {
     await new Promise<void>((done, fail) => {
       server.once('error', fail)
@@ -132,6 +135,11 @@ async function bind(
   // The kernel could not give a connection, for want of descriptors perhaps: there will be others.
   server.on('error', (error) => onError?.(error))
   return server
+}
+
+/** Node knows the path of a socket that it made, and nothing of one that it was given. */
+function isTcp(server: Server): boolean {
+  return typeof (server.address() ?? '') === 'object'
 }
 
 function boundTcp(server: Server): BoundSocket {

@@ -3,7 +3,13 @@
  *
  * @packageDocumentation
  */
-export { type BoundSocket, isLoopback, type ListenSocketOptions, listenOn } from './bound-socket.js'
+export {
+  type BoundSocket,
+  isLoopback,
+  type ListenSocketOptions,
+  listenOn,
+  type OnConnection,
+} from './bound-socket.js'
 export { LISTEN_ADDRESS_FORMS, type ListenAddress, parseListenAddress } from './listen-address.js'
 export { type PassedSocketsEnvironment, passedEnvironment } from './passed-sockets.js'
 export { type ServiceManager, serviceManager } from './service-manager.js'

@@ -105,10 +105,12 @@ export function withSocketFile(
  * @returns stops that
  */
 export function unlinkAtExit(path: string, server: Server): () => void {
-  const { dev, ino } = lstatSync(path)
+  // In bigint, as Node 20 believes of the next paths that it resolves, for `require` too, that they are what a plain
+  // lstatSync has seen last: if that is a socket it stops at their first link.
+  const { dev, ino } = lstatSync(path, { bigint: true })
   const onExit = (): void => {
     try {
-      const now = lstatSync(path)
+      const now = lstatSync(path, { bigint: true })
       if (server.listening && now.dev === dev && now.ino === ino) unlinkSync(path)
     } catch {
       // It is gone, or nothing can be done about it any more.

@@ -1,12 +1,13 @@
 import { Command } from 'commander'
 import type { Context } from '../context.js'
-import { addDaemonOptions, DAEMON_HELP, serveStore } from '../grpc-daemon.js'
+import { addDaemonOptions, DAEMON_HELP } from '../daemon/options.js'
+import { serveStore } from '../grpc-daemon.js'
 
 const EXAMPLES = `
 Examples:
   $ neve castore-daemon
-  $ neve castore-daemon --listen-address /run/neve.sock --socket-mode 0660
-  $ neve castore-daemon -l '[::1]:8000' -l unix:/run/neve.sock --store /srv/neve
+  $ neve castore-daemon --listen-address /run/neve.sock --unix-listen-chmod group
+  $ neve castore-daemon -l '[::1]:8000' -l /run/neve.sock --store /srv/neve
   $ neve castore-daemon -l 0.0.0.0:8443 --tls-cert server.pem --tls-key server.key --tls-client-ca clients.pem
   $ neve castore-daemon --blob-service-addr objectstore+s3://bucket --directory-service-addr objectstore+s3://bucket
 ${DAEMON_HELP}`
@@ -18,5 +19,5 @@ export function castoreDaemonCommand(context: Context): Command {
   )
   return addDaemonOptions(command)
     .addHelpText('after', EXAMPLES)
-    .action((_: unknown, self: Command) => serveStore(context, self.optsWithGlobals()))
+    .action((_: unknown, self: Command) => serveStore(context, self.optsWithGlobals(), 'castore'))
 }

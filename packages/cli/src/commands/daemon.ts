@@ -1,13 +1,17 @@
 import { Command } from 'commander'
 import type { Context } from '../context.js'
-import { addDaemonOptions, DAEMON_HELP, type DaemonOptions, serveStore } from '../grpc-daemon.js'
+import { addDaemonOptions, DAEMON_HELP } from '../daemon/options.js'
+import { serveStore } from '../grpc-daemon.js'
 
 const EXAMPLES = `
 Examples:
   $ neve daemon
-  $ neve daemon --listen-address /run/neve.sock --socket-mode 0660
+  $ neve daemon --listen-address /run/neve.sock --unix-listen-chmod group
+  $ neve daemon -l '[::1]:8000' -l /run/neve.sock --workers 4
+  $ neve daemon -l 0.0.0.0:8443 --tls-cert server.pem --tls-key server.key --token-file /etc/neve/tokens
   $ neve daemon -l 0.0.0.0:8443 --tls-cert server.pem --tls-key server.key --tls-client-ca clients.pem
-  $ neve daemon --store-config stores.toml --read-only
+  $ neve daemon --listen-address sd-listen --store-config stores.toml --read-only
+  $ ssh host neve daemon --listen-address stdio
 
 Blobs, directories and path infos are served together, so that this is a whole store for others:
   $ neve import --store grpc+unix:/run/neve.sock ./result
@@ -22,12 +26,5 @@ export function daemonCommand(context: Context): Command {
   return addDaemonOptions(command)
     .option('--no-list', 'do not tell clients which path infos there are')
     .addHelpText('after', EXAMPLES)
-    .action((_: unknown, self: Command) => {
-      const options = self.optsWithGlobals<DaemonOptions & { readonly list: boolean }>()
-      return serveStore(context, options, async (store) => {
-        const { addPathInfoService } = await import('@neve/store-pathinfo/grpc/server')
-        return (server) =>
-          addPathInfoService(server, store.pathInfos, { contents: store, list: options.list })
-      })
-    })
+    .action((_: unknown, self: Command) => serveStore(context, self.optsWithGlobals(), 'store'))
 }

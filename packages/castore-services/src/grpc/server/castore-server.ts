@@ -3,6 +3,8 @@ import { createSecureContext } from 'node:tls'
 import type { BlobService } from '../../blob-service.js'
 import type { DirectoryService } from '../../directory-service.js'
 import { CastoreError } from '../../errors.js'
+import { type BoundSocket, type ListenSocketOptions, listenOn } from '../../listen/bound-socket.js'
+import { parseListenAddress } from '../../listen/listen-address.js'
 import { BLOB_BATCH_GRPC_SERVICE } from '../batch-definitions.js'
 import { BLOB_GRPC_SERVICE, DIRECTORY_GRPC_SERVICE } from '../castore-definitions.js'
 import { DEFAULT_MAX_MESSAGE_SIZE, DEFAULT_WINDOW } from '../channel.js'
@@ -11,7 +13,6 @@ import { blobServiceImplementation } from './blob-service.js'
 import { directoryServiceImplementation } from './directory-service.js'
 import { GrpcServer } from './grpc-server.js'
 import { type GrpcServerTls, Http2Endpoint } from './http2-endpoint.js'
-import { boundAddress, type ListenOptions, type ListenTarget, openSocket } from './listening.js'
 import { registerService } from './register-service.js'
 import { addSplitServices, type SplitServices } from './split-services.js'
 import type { OnServerError } from './status.js'
@@ -64,7 +65,7 @@ export interface CastoreServerInit {
 
 /** An address on which a server listens. */
 export interface Listener extends AsyncDisposable {
-  /** The address as it turned out: `127.0.0.1:40123`, `unix:/run/castore.sock`. */
+  /** The address as it turned out: `127.0.0.1:40123`, `/run/castore.sock`. Of several that were passed, the first. */
   readonly address: string
   /** The URL that clients use: `grpc+http://127.0.0.1:40123`. */
   readonly url: string
@@ -78,21 +79,29 @@ export interface CloseOptions {
   readonly grace?: number | undefined
 }
 
+/** How {@link CastoreServer.accept} serves a connection. */
+export interface AcceptOptions {
+  /** Over TLS, as the server's option `tls` says. Default: false, plain text. */
+  readonly tls?: boolean | undefined
+}
+
 /** A server that may listen on several addresses. */
 export interface CastoreServer extends AsyncDisposable {
   /**
-   * Listens on an address: `127.0.0.1:8000`, `[::1]:0`, `unix:/run/castore.sock` or the absolute path of a socket. The
-   * file of a socket that nobody answers on is replaced. Or takes over what listens already.
+   * Listens on an address of spec 08 section 4.1, such as `127.0.0.1:8000`, `[::1]:0`, `/run/castore.sock` or
+   * `sd-listen`. For one connection over standard input and output there is {@link accept}.
    *
-   * @throws CastoreError `invalid-input` for a bad address, certificate or key; `unavailable` when it is taken or not ours
+   * @throws CastoreError `invalid-input` for a bad address; `unavailable` when it is taken or not ours
    */
-  listen(target: ListenTarget, options?: ListenOptions): Promise<Listener>
+  listen(address: string, options?: ListenSocketOptions): Promise<Listener>
   /**
-   * Serves one connection in plain text, such as that over standard input and output. It is closed in the end.
+   * Serves one connection, such as that over standard input and output, or one that somebody else accepted. It is
+   * closed in the end.
    *
    * @returns once it is over
+   * @throws CastoreError `invalid-input` for TLS where the server has no certificate
    */
-  accept(connection: Duplex): Promise<void>
+  accept(connection: Duplex, options?: AcceptOptions): Promise<void>
   /** Closes every listener and connection. The services are the caller's and stay open. */
   close(options?: CloseOptions): Promise<void>
 }
@@ -102,60 +111,92 @@ const DEFAULT_MAX_CONCURRENT_CALLS = 1024
 const DEFAULT_MAX_HELD = 512 * 1024 * 1024
 const DEFAULT_CONNECT_TIMEOUT = 20_000
 
-/** Serves blobs and directories over gRPC, to clients of both generations (spec 02 section 10, spec 03 section 9.4). */
+/**
+ * Serves blobs and directories over gRPC, to clients of both generations (spec 02 section 10, spec 03 section 9.4).
+ *
+ * @throws CastoreError `invalid-input` for a certificate or key that cannot be used
+ */
 export function castoreServer(init: CastoreServerInit): CastoreServer {
   const { tls, limits = {} } = init
+  if (tls !== undefined) checkTls(tls)
   let made: GrpcServer | undefined
-  const endpoints = new Set<Http2Endpoint>()
+  const listeners = new Set<Listener>()
+  /** Of the connections that others accepted: by whether there is TLS. */
+  const accepting = new Map<boolean, Http2Endpoint>()
 
-  function openEndpoint(secure: boolean): Http2Endpoint {
+  function newEndpoint(secure: boolean): Http2Endpoint {
     made ??= makeServices(init)
     const services = made
-    const endpoint = new Http2Endpoint({
+    return new Http2Endpoint({
       onStream: (stream, headers) => services.serve(stream, headers),
       tls: secure ? tls : undefined,
       window: limits.window ?? DEFAULT_WINDOW,
       maxConcurrentCalls: limits.maxConcurrentCalls ?? DEFAULT_MAX_CONCURRENT_CALLS,
       connectTimeout: limits.connectTimeout ?? DEFAULT_CONNECT_TIMEOUT,
     })
-    endpoints.add(endpoint)
-    return endpoint
   }
 
-  async function closeEndpoint(endpoint: Http2Endpoint, { grace = DEFAULT_GRACE }: CloseOptions = {}) {
-    await endpoint.close(grace)
-    endpoints.delete(endpoint)
+  async function listen(text: string, options?: ListenSocketOptions): Promise<Listener> {
+    const address = parseListenAddress(text)
+    if (address.kind === 'stdio') {
+      throw new CastoreError('invalid-input', `unable to listen on ${text}: it is one connection, for accept`)
+    }
+    const [plain, secure] = [newEndpoint(false), newEndpoint(tls !== undefined)]
+    const sockets = await listenOn(
+      address,
+      (socket, { tcp }) => void (tcp ? secure : plain).accept(socket),
+      options,
+    )
+    const closeAll = async ({ grace = DEFAULT_GRACE }: CloseOptions): Promise<void> => {
+      await Promise.all(sockets.map((socket) => socket.close()))
+      await Promise.all([plain.close(grace), secure.close(grace)])
+      listeners.delete(listener)
+    }
+    let closing: Promise<void> | undefined
+    const closeOnce = (closeOptions: CloseOptions = {}): Promise<void> => {
+      closing ??= closeAll(closeOptions)
+      return closing
+    }
+    const listener: Listener = {
+      address: sockets[0]!.address,
+      url: listenerUrl(sockets[0]!, tls !== undefined),
+      close: closeOnce,
+      [Symbol.asyncDispose]: () => closeOnce(),
+    }
+    listeners.add(listener)
+    return listener
   }
 
-  async function close(options?: CloseOptions): Promise<void> {
-    await Promise.all([...endpoints].map((endpoint) => closeEndpoint(endpoint, options)))
+  async function close(options: CloseOptions = {}): Promise<void> {
+    const { grace = DEFAULT_GRACE } = options
+    const listening = [...listeners].map((listener) => listener.close(options))
+    const accepted = [...accepting.values()].map((endpoint) => endpoint.close(grace))
+    await Promise.all([...listening, ...accepted])
   }
 
   return {
-    async listen(target, options) {
-      if (tls !== undefined) checkTls(tls)
-      const socket = await openSocket(target, options)
-      const { secure, address, url } = boundAddress(socket, tls !== undefined, descriptorOf(target))
-      const endpoint = openEndpoint(secure)
-      endpoint.adopt(socket)
-      let closing: Promise<void> | undefined
-      const closeOnce = (closeOptions?: CloseOptions): Promise<void> => {
-        closing ??= closeEndpoint(endpoint, closeOptions)
-        return closing
+    listen,
+    async accept(connection, options = {}) {
+      const secure = options.tls ?? false
+      let endpoint = accepting.get(secure)
+      if (endpoint === undefined) {
+        if (secure && tls === undefined) throw new CastoreError('invalid-input', 'TLS needs a certificate')
+        endpoint = newEndpoint(secure)
+        accepting.set(secure, endpoint)
       }
-      return { address, url, close: closeOnce, [Symbol.asyncDispose]: () => closeOnce() }
-    },
-    async accept(connection) {
-      const endpoint = openEndpoint(false)
-      try {
-        await endpoint.accept(connection)
-      } finally {
-        await closeEndpoint(endpoint)
-      }
+      await endpoint.accept(connection)
     },
     close,
     [Symbol.asyncDispose]: close,
   }
+}
+
+/** The URL that clients use: of TCP and socket files; for others, what the socket is called. */
+export function listenerUrl({ kind, address }: BoundSocket, tls: boolean): string {
+  if (kind === 'tcp') return `${tls ? 'grpc+https' : 'grpc+http'}://${address}`
+  return address.startsWith('/')
+    ? `grpc+unix:${address.split('/').map(encodeURIComponent).join('/')}`
+    : address
 }
 
 function makeServices(init: CastoreServerInit): GrpcServer {
@@ -190,8 +231,4 @@ function checkTls({ cert, key, clientCa }: GrpcServerTls): void {
     const text = cause instanceof Error ? cause.message : String(cause)
     throw new CastoreError('invalid-input', `unusable certificate or key: ${text}`, { cause })
   }
-}
-
-function descriptorOf(target: ListenTarget): number | undefined {
-  return typeof target !== 'string' && 'fd' in target ? target.fd : undefined
 }

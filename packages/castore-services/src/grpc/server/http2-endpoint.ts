@@ -7,7 +7,6 @@ import {
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from 'node:http2'
-import type { Server } from 'node:net'
 import type { Duplex } from 'node:stream'
 
 /** What a server shows, and whom it lets in. Everything is PEM. */
@@ -44,7 +43,6 @@ export class Http2Endpoint {
   readonly #connectTimeout: number
   readonly #sessions = new Set<ServerHttp2Session>()
   readonly #sockets = new Set<Duplex>()
-  #adopted: Server | undefined
   /** The socket whose session is about to be made. */
   #arriving: Duplex | undefined
   #closing: Promise<void> | undefined
@@ -76,14 +74,6 @@ export class Http2Endpoint {
     for (const event of ['sessionError', 'tlsClientError']) this.#server.on(event, () => {})
   }
 
-  /** Takes the connections that come to a server that listens, and closes it in the end. */
-  adopt(server: Server): void {
-    this.#adopted = server
-    server.on('connection', (socket) => void this.accept(socket))
-    // Connections that cannot be taken, for want of descriptors, end nothing else.
-    server.on('error', () => {})
-  }
-
   /** Serves one connection, and waits until it is over. */
   async accept(connection: Duplex): Promise<void> {
     if (connection.destroyed) return
@@ -104,7 +94,6 @@ export class Http2Endpoint {
   }
 
   async #close(grace: number): Promise<void> {
-    this.#adopted?.close()
     for (const session of this.#sessions) session.close()
     let timer: NodeJS.Timeout | undefined
     // A session that a broken client brought down may never say that it is over: nobody waits for that.
