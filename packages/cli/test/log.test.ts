@@ -1,8 +1,9 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { grpcurl, missingGrpcurl } from './grpcurl.js'
 import { at, startDaemon } from './servers.js'
-import { neve, newStore, ONE_LINE, sampleTree, temporaryFolder } from './support.js'
+import { neve, newStore, ONE_LINE, requireReal, sampleTree, temporaryFolder } from './support.js'
 
 const LEVELS = [
   ['-qqq'],
@@ -134,5 +135,21 @@ describe('the log of a daemon', () => {
       expect(lines.length >= told && (told > 0 || lines.length === 0)).toBe(true)
       for (const line of lines) expect(line).toContain(`digest="b3:${absent.slice('blake3-'.length)}"`)
     }
+  })
+
+  test('has no secrets of clients, whatever its level', async (context) => {
+    requireReal(context, missingGrpcurl)
+    const store = join(temporaryFolder(), 'store')
+    const daemon = await startDaemon(['-l', '127.0.0.1:0', '--store', store, '-vv'], {}, 'daemon')
+    const { host } = new URL(daemon.urls[0]!)
+    const digest = Buffer.alloc(32, 7).toString('base64')
+    for (const method of ['BlobService/Stat', 'BlobService/Read', 'NoService/Nothing']) {
+      const flags = ['-plaintext', '-H', 'authorization: Bearer s3cr3t-t0ken', '-H', 'x-key: 0ther-s3cr3t']
+      const call = grpcurl(...flags, '-d', JSON.stringify({ digest }), host, `snix.castore.v1.${method}`)
+      await expect(call).rejects.toThrow()
+    }
+    expect(await daemon.stop()).toBe(0)
+    expect(daemon.stderr()).toMatch(/method=snix\.castore\.v1\.BlobService\/Stat code=NOT_FOUND/)
+    expect(daemon.stderr()).not.toMatch(/s3cr3t|t0ken/)
   })
 })
