@@ -22,6 +22,7 @@ export class NarHashSink implements TreeSink, AsyncDisposable {
   #ended: Promise<unknown> | undefined
   #digest: Uint8Array | undefined
   #failure: unknown
+  #ending = false
   /** Of the pieces that the thread has been sent, in order. */
   readonly #waiting: Waiting[] = []
 
@@ -54,6 +55,7 @@ export class NarHashSink implements TreeSink, AsyncDisposable {
 
   /** Ends the thread: after a failure, too. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#ending = true
     if (this.#digest === undefined) this.#worker?.postMessage(undefined)
     this.#worker?.ref()
     await this.#ended
@@ -64,7 +66,8 @@ export class NarHashSink implements TreeSink, AsyncDisposable {
     worker.on('message', (digest: Uint8Array | undefined) => {
       this.#digest = digest
       this.#waiting.shift()?.resolve()
-      if (this.#waiting.length === 0) worker.unref()
+      // Whoever waits for its end would else not see it: after a failure, answers are still to come.
+      if (this.#waiting.length === 0 && !this.#ending) worker.unref()
     })
     const fail = (error: unknown): void => {
       this.#failure ??= error
