@@ -5,7 +5,11 @@ import { checkTypes, exampleLine, examplesIn, folderOf, runExample } from './rea
 import { filesBelow, ROOT, workspacePackages } from './workspace.js'
 
 /** A command has no code to show. */
-const WITHOUT_EXAMPLE = new Set(['packages/cli/README.md'])
+const WITHOUT_EXAMPLE = new Set([
+  'packages/cli/README.md',
+  'apps/daemon/README.md',
+  'apps/nar-bridge/README.md',
+])
 /** An example of a package stands at the top; the README of everything says first what it is and how to start. */
 const LAST_OPENING_LINE = 12
 

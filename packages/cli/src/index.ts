@@ -9,7 +9,9 @@
  *
  * @packageDocumentation
  */
+
 export type { ErrorStream, Io, Output } from './io.js'
+export { main } from './main.js'
 export { OutputClosedError } from './output/errors.js'
 export { run } from './run.js'
 export { version } from './version.js'

@@ -10,8 +10,12 @@ const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const
 /** What progress bars take away from a terminal: the cursor, and the wrapping of lines. */
 const SHOW_CURSOR = '\x1b[?25h\x1b[?7h'
 
-/** Runs the command line of this process, and ends the process. */
-export async function main(): Promise<never> {
+/**
+ * Runs the command line of this process, with its standard streams and signals, and ends the process.
+ *
+ * @param before words put before the arguments of this process: for a program that is one command of `neve`
+ */
+export async function main(before: readonly string[] = []): Promise<never> {
   const controller = new AbortController()
   // A store makes any number of calls at once, and each of them listens.
   setMaxListeners(0, controller.signal)
@@ -47,6 +51,6 @@ export async function main(): Promise<never> {
     signal,
     debug,
   }
-  const exitCode = await run(losslessArguments(process.argv.slice(2)), io)
+  const exitCode = await run([...before, ...losslessArguments(process.argv.slice(2))], io)
   process.exit(exitCode === EXIT_INTERRUPTED ? (stopped ?? exitCode) : exitCode)
 }
