@@ -135,7 +135,7 @@ async function blobs(dir) {
 async function startDaemon(dir) {
   const store = dir.fresh('store')
   const socket = dir.fresh('socket')
-  const args = [NEVE, '--store', store, 'daemon', '-l', `unix:${socket}`, '-l', '127.0.0.1:0']
+  const args = [NEVE, '--store', store, 'daemon', '-l', socket, '-l', '127.0.0.1:0']
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let said = ''
   for await (const line of createInterface({ input: child.stderr })) {
