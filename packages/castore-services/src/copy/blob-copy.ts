@@ -27,6 +27,8 @@ export interface BlobCopyOptions {
 
 /** Large blobs that are copied at once: each has chunks under way on both sides. */
 const LARGE_AT_ONCE = 4
+/** Small blobs that are held at once, in bytes. */
+const HELD_BYTES = 16 * 1024 * 1024
 /** Chunks of one large blob that are fetched ahead. */
 const CHUNKS_AHEAD = 4
 /** The largest chunk that anybody cuts: 1 MiB here, some MiB in stores with another average. */
@@ -36,6 +38,20 @@ const COMMIT_EVERY = 16 * 1024 * 1024
 const COMMIT_EVERY_BLOBS = 2048
 /** So many blobs are remembered; then the target is asked again. */
 const MAX_REMEMBERED = 500_000
+
+async function whenRoom(
+  semaphore: ByteSemaphore,
+  weight: number,
+  options: CallOptions,
+  copy: () => Promise<void>,
+): Promise<void> {
+  const permit = await semaphore.acquire(weight, options)
+  try {
+    await copy()
+  } finally {
+    permit.release()
+  }
+}
 
 /** Copies blobs that a target lacks. */
 export class BlobCopy {
@@ -48,6 +64,7 @@ export class BlobCopy {
   readonly #options: BlobCopyOptions
   readonly #onProgress: (state: BlobCopyState) => void
   readonly #large = new ByteSemaphore(LARGE_AT_ONCE)
+  readonly #held = new ByteSemaphore(HELD_BYTES)
   readonly #seen = new Set<string>()
   #session: EmbeddedSessionBlobs | undefined
   #uncommitted = 0
@@ -94,8 +111,9 @@ export class BlobCopy {
       this.presentBlobs++
       this.#doneBytes += Number(file.size)
     } else {
-      if (file.size <= DEFAULT_GET_MAX_SIZE) await this.#small(file, options)
-      else await this.#whenRoom(file, options)
+      if (file.size <= DEFAULT_GET_MAX_SIZE) {
+        await whenRoom(this.#held, Number(file.size), options, () => this.#small(file, options))
+      } else await whenRoom(this.#large, 1, options, () => this.#largeBlob(file, options))
       this.copiedBlobs++
       this.copiedBytes += Number(file.size)
       await this.#commitSometimes(Number(file.size))
@@ -143,15 +161,6 @@ export class BlobCopy {
     this.readBytes += content.length
     expectDigest(digest, await this.#sink.put(content, options))
     this.#doneBytes += content.length
-  }
-
-  async #whenRoom(file: FileNode, options: CallOptions): Promise<void> {
-    const permit = await this.#large.acquire(1, options)
-    try {
-      await this.#largeBlob(file, options)
-    } finally {
-      permit.release()
-    }
   }
 
   async #largeBlob(file: FileNode, options: CallOptions): Promise<void> {

@@ -88,7 +88,7 @@ const MAX_CONCURRENCY = 4096
  * Directories are stored last, when all blobs are: so whatever interrupts a copy, the target has nothing that lacks
  * something below it, and the same call goes on where it ended, by blobs.
  *
- * Memory: 1 MiB for each of `concurrency` small blobs, some MiB for each of four large ones, and the encoded form of
+ * Memory: at most 16 MiB of small blobs, some MiB for each of four large ones, and the encoded form of
  * the directories that are missing; the target may hold these as well until they are complete.
  *
  * @param root a node, or the digest of a directory or blob

@@ -95,8 +95,8 @@ interface TargetState {
   readonly whole: boolean
 }
 
-/** Blobs of one store path under way at once: several paths have some. */
-const BLOBS_AT_ONCE = 16
+/** Lookups and small blobs of one store path under way at once: many travel together. */
+const BLOBS_AT_ONCE = 128
 
 const NOTHING = { directories: 0, blobs: 0, bytes: 0, readBytes: 0, presentBlobs: 0 }
 
