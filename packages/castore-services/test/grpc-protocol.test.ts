@@ -41,6 +41,33 @@ describe('a call to the server', () => {
     stream.close()
   })
 
+  it('ends alone when an observer fails, before it is served or after', async () => {
+    for (const before of [true, false]) {
+      const told: unknown[] = []
+      const failure = new Error('the observer failed')
+      let fails = true
+      await using setup = await echoServer(
+        {},
+        {
+          onError: (method, error) => told.push([method, error]),
+          extend: (to) =>
+            void to.observe(async (_call, serve) => {
+              if (fails && before) throw failure
+              const served = await serve()
+              if (fails) throw failure
+              return served
+            }),
+        },
+      )
+      const first = await ask(setup.session, 'One').catch((error: unknown) => error)
+      if (before) expect(first).not.toMatchObject({ trailers: { 'grpc-status': '0' } })
+      else await expect.poll(() => told.length).toBe(1)
+      expect(told).toEqual([['/test.Echo/One', failure]])
+      fails = false
+      expect(await ask(setup.session, 'One')).toMatchObject({ messages: ['hello'] })
+    }
+  })
+
   it.each([
     ['no request', [], Status.UNIMPLEMENTED, 'no request, expected one'],
     ['several', [message('a'), message('b')], Status.UNIMPLEMENTED, 'several requests, expected one'],

@@ -1,4 +1,9 @@
-import type { IncomingHttpHeaders, OutgoingHttpHeaders, ServerHttp2Stream } from 'node:http2'
+import {
+  constants,
+  type IncomingHttpHeaders,
+  type OutgoingHttpHeaders,
+  type ServerHttp2Stream,
+} from 'node:http2'
 import type { CompatServiceDefinition, Server, ServiceImplementation } from 'nice-grpc'
 import { composeServerMiddleware, type ServerMiddleware, Status } from 'nice-grpc-common'
 import { type FinalStatus, statusHeaders } from './call-metadata.js'
@@ -81,8 +86,13 @@ export class GrpcServer implements ServiceRegistry {
   #serve(stream: ServerHttp2Stream, headers: IncomingHttpHeaders): void {
     const path = headers[':path'] ?? ''
     const serve = (): Promise<ServedCall> => this.#answer(path, stream, headers)
-    if (this.#observer === undefined) void serve()
-    else void this.#observer({ path, peer: peerOf(stream), headers }, serve)
+    const served =
+      this.#observer === undefined ? serve() : this.#observer({ path, peer: peerOf(stream), headers }, serve)
+    // A failure that nobody handles ends the process: this one may end the call at most.
+    served.catch((error: unknown) => {
+      this.#init.onError(path, error)
+      stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    })
   }
 
   async #answer(path: string, stream: ServerHttp2Stream, headers: IncomingHttpHeaders): Promise<ServedCall> {
