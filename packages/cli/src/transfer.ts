@@ -16,6 +16,7 @@ export interface TransferOptions extends GlobalOptions {
   readonly thorough?: boolean
   readonly trustDirectories?: boolean
   readonly checkNars?: boolean
+  readonly keepGoing?: boolean
   readonly json?: boolean
 }
 
@@ -30,7 +31,7 @@ by files and directories. Each store path is printed once it is safely there wit
 before is not. What was interrupted, by whatever, goes on where it ended when it is run again.
 
 With --json, one object at the end: paths (of the closure), copiedPaths, presentPaths, directories, blobs, bytes (copied),
-readBytes (of them, read from the source), presentBlobs (there before).
+readBytes (of them, read from the source), presentBlobs (there before), failedPaths (with --keep-going).
 `
 
 /** Adds the options of both commands. */
@@ -42,6 +43,7 @@ export function addTransferOptions(command: Command): Command {
     .option('--thorough', 'look through store paths that are there already, too, and fill holes')
     .option('--trust-directories', 'take a directory that is there for everything below it: fewer questions')
     .option('--check-nars', 'measure every NAR at the target before its path info is put there')
+    .option('--keep-going', 'go on with others when a path cannot be copied; the status is 1 all the same')
     .option('--json', 'print one JSON object at the end, instead of store paths')
 }
 
@@ -79,6 +81,12 @@ export async function transfer(
       trustDirectories: options.trustDirectories,
       checkNars: options.checkNars,
       signal,
+      ...(options.keepGoing === true && {
+        onFailure: (storePath: StorePath, error: unknown) => {
+          totals.fail()
+          context.fail(error, storePath.toAbsolute())
+        },
+      }),
       onProgress: ({ paths, donePaths, bytes, doneBytes }) => {
         bar.setTotals({ bytes, paths })
         bar.update({ bytes: doneBytes, paths: donePaths })
@@ -114,6 +122,7 @@ class TransferTotals {
     bytes: 0,
     readBytes: 0,
     presentBlobs: 0,
+    failedPaths: 0,
   }
   readonly #start = performance.now()
 
@@ -125,6 +134,10 @@ class TransferTotals {
     for (const key of ['directories', 'blobs', 'bytes', 'readBytes', 'presentBlobs'] as const) {
       counts[key] += path[key]
     }
+  }
+
+  fail(): void {
+    this.#counts.failedPaths++
   }
 
   json(): string {

@@ -1,5 +1,6 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { StorePath } from '@neve/nix-compat'
 import { openLocalStore } from '@neve/store-pathinfo'
 import { describe, expect, test } from 'vitest'
 import { startDaemon, startOnSocket, whenGrown } from './servers.js'
@@ -37,6 +38,7 @@ describe('push and pull', () => {
       bytes: 0,
       readBytes: 0,
       presentBlobs: 0,
+      failedPaths: 0,
     })
     const tcp = await startDaemon(['--listen-address', '127.0.0.1:0', '--store', served.store], {}, 'daemon')
     const target = newStore()
@@ -67,6 +69,28 @@ describe('push and pull', () => {
     const nar = await neve(['nar', '--store', bucket, top])
     expect(nar.code).toBe(0)
     expect((await target.run('nar', top)).stdout.equals(nar.stdout)).toBe(true)
+  })
+
+  test('--keep-going copies what it can, and tells of the others', async () => {
+    const { store, base, top } = await storeOfTwo()
+    const folder = temporaryFolder()
+    writeFileSync(join(folder, 'alone'), 'references nothing')
+    const [alone] = (await neve(['import', '--store', store, join(folder, 'alone')])).lines
+    const target = newStore()
+    // Other contents under the same path: what references it cannot be copied either.
+    await using opened = await openLocalStore(target.path)
+    writeFileSync(join(folder, 'other'), 'other contents')
+    const other = await opened.importPath(join(folder, 'other'))
+    await opened.pathInfos.put({ ...other.pathInfo, storePath: StorePath.parseAbsolute(base) })
+
+    const stopped = await neve(['push', '--store', store, '--to', target.path, alone!, top])
+    expect([stopped.code, stopped.lines]).toEqual([1, []])
+    const pushed = await neve(['push', '--store', store, '--to', target.path, '--keep-going', alone!, top])
+    expect([pushed.code, pushed.lines]).toEqual([1, [alone]])
+    const errors = pushed.stderr.trimEnd().split('\n')
+    expect(errors).toHaveLength(2)
+    expect(errors[0]).toContain(`${base} with another NAR hash`)
+    expect(errors[1]).toContain(`${top} was not copied: it references ${base}`)
   })
 
   test('killed half-way, nothing half-present is seen, and the second push sends the rest', async () => {

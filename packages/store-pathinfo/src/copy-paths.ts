@@ -8,9 +8,9 @@ import type { Importer, IngestedTree } from './import-path.js'
 import type { NarMeasure } from './measure-nar.js'
 import { NarMismatchError } from './nar-mismatch-error.js'
 import { LazyPathInfoService } from './path-info/lazy.js'
-import { mergePathInfos } from './path-info/merge.js'
+import { mergePathInfos, withMoreSignatures } from './path-info/merge.js'
 import type { PathInfo } from './path-info.js'
-import type { PathMetadata } from './path-info-service.js'
+import type { PathInfoService, PathMetadata } from './path-info-service.js'
 import { referencesFirst } from './references-first.js'
 import type { Store } from './store.js'
 
@@ -40,7 +40,7 @@ export type CopiedPath =
       /** Bytes of file content that were not in the store before. */
       readonly newBytes: number
     }
-  /** It was there, with the same NAR hash, and was left as it was. */
+  /** It was there, with the same NAR hash: at most signatures were added. */
   | { readonly status: 'present'; readonly storePath: StorePath; readonly narSize: bigint }
   | { readonly status: 'failed'; readonly storePath: StorePath; readonly error: unknown }
 
@@ -79,7 +79,7 @@ export async function* copyPaths(
   }
   try {
     for await (const { metadata, known } of mapOrdered(ordered, LOOKUPS, lookUp, { signal })) {
-      const begun = await begin(importer, metadata, known, options)
+      const begun = await begin(importer, pathInfos, metadata, known, options)
       const isSettled = typeof begun === 'object'
       const outcome = isSettled ? Promise.resolve(begun) : begun(outcomes)
       outcomes.set(metadata.storePath.toString(), outcome)
@@ -103,6 +103,7 @@ type Outcomes = ReadonlyMap<string, Promise<CopiedPath>>
  */
 async function begin(
   importer: Importer,
+  pathInfos: PathInfoService,
   metadata: PathMetadata,
   known: PathInfo | undefined,
   options: CopyPathsOptions,
@@ -113,6 +114,8 @@ async function begin(
     if (known !== undefined) {
       // Says what is wrong where they are not the same.
       mergePathInfos(known, { ...metadata, node: known.node })
+      const signed = withMoreSignatures(known, metadata)
+      if (signed !== undefined) await pathInfos.put(signed, { signal: options.signal })
       return { status: 'present', storePath, narSize }
     }
     const tree = await ingestDescribed(importer, metadata, options)

@@ -87,7 +87,10 @@ describe('copying store paths of the host', () => {
       expect((await collect(store.nar(metadata.storePath))).equals(nar)).toBe(true)
     }
     rmSync(host.root, { recursive: true })
-    expect(summary(await copyAll(store, [a, b], host))).toEqual(['present a', 'present b'])
+    const another = new Signature('k-2', bytes(64, 'another'))
+    const signed = { ...a, signatures: [another] }
+    expect(summary(await copyAll(store, [signed, b], host))).toEqual(['present a', 'present b'])
+    expect((await store.pathInfos.get(a.storePath.digest))!.signatures).toEqual([...a.signatures, another])
   })
 
   it('08 section 3.3: puts references before what references them, and after their contents', async () => {

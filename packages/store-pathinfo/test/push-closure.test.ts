@@ -145,6 +145,27 @@ describe('what is pushed', () => {
     expect(to.engine.count('content')).toBe(before)
   })
 
+  it.each([1, 8])('onFailure: all but what fails and what references it, %i at once', async (concurrency) => {
+    const from = await temporaryStore()
+    const { base, right, top } = await addDiamond(from)
+    const alone = await addPath(from, 'alone')
+    const to = await temporaryStore()
+    await addPath(to, 'left', [], { seed: 3 })
+    const failures: [string, unknown][] = []
+    const pushed = await push(from, to, [top, alone], {
+      concurrency,
+      onFailure: (storePath, error) => failures.push([storePath.name, error]),
+    })
+    expect(pushed.map(({ storePath }) => storePath.name).sort()).toEqual(['alone', 'base', 'right'])
+    expect(failures).toEqual([
+      ['left', expect.objectContaining({ code: 'already-exists' })],
+      ['top', expect.objectContaining({ code: 'reference-missing' })],
+    ])
+    for (const info of [base, right, alone])
+      expect(await to.pathInfos.get(info.storePath.digest)).toEqual(info)
+    expect(await to.pathInfos.has(top.storePath.digest)).toBe(false)
+  })
+
   it.each(TARGETS)('checkNars: a path info that lies is not put into %s', async (_name, target) => {
     const [from, to] = [await temporaryStore(), await target()]
     const honest = await addPath(from, 'honest')

@@ -1,7 +1,8 @@
 import type { DirectorySizes } from '@neve/castore-model'
 import type { CopiedPath, PathMetadata, Store } from '@neve/store-pathinfo'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import type { Context, GlobalOptions } from '../context.js'
+import { directorySizesOption } from '../directory-sizes.js'
 import { checkInputs, inputName, readInput } from '../input.js'
 import { describe, UsageError } from '../messages.js'
 import { counted, formatBytes, formatDuration } from '../output/format.js'
@@ -30,10 +31,10 @@ address and signatures. FILE is what "nix path-info --json" of any version print
 build with exportReferencesGraph.closure; - is standard input, and of a unix socket is read what it sends. Without FILE
 it is $NIX_ATTRS_JSON_FILE. --jsonl takes one object a line.
 
-What is in the store is left as it is. Each path that was copied is printed, references before what references them, once
-it is safely on disk. The NAR hash and size of what is read have to be those that are described; --no-verify believes
-the description, which is quicker only where reading is quicker than SHA-256. The first path that cannot be copied ends
-it; with --keep-going, only what references it is left out too, and the status is 1.
+What is in the store stays as it is, but for signatures that it lacks. Each path that was copied is printed, references
+before what references them, once it is safely on disk. The NAR hash and size of what is read have to be those that are
+described; --no-verify believes the description, which is quicker only where reading is quicker than SHA-256. The first
+path that cannot be copied ends it; with --keep-going, only what references it is left out too, and the status is 1.
 With --json, one object a line for every path: storePath, status (copied, present, failed), narSize, newBytes, error.
 `
 
@@ -48,15 +49,7 @@ export function copyCommand(context: Context): Command {
     .option('--no-verify', 'believe the hashes that are described')
     .option('--keep-going', 'go on with others when a path cannot be copied')
     .option('--json', 'print one JSON object a line')
-    .addOption(
-      new Option(
-        '--directory-sizes <rule>',
-        'count entries once, or twice for stores shared with Tvix and old Snix',
-      )
-        .choices(['once', 'twice'])
-        .default('once')
-        .env('NEVE_DIRECTORY_SIZES'),
-    )
+    .addOption(directorySizesOption())
     .addHelpText('after', EXAMPLES)
     .action((file: string | undefined, _: unknown, self: Command) =>
       copy(context, file ?? environmentVariable('NIX_ATTRS_JSON_FILE'), self.optsWithGlobals()),

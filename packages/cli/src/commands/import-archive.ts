@@ -5,6 +5,7 @@ import type { ImportedArchive, Store } from '@neve/store-pathinfo'
 import { Command, Option } from 'commander'
 import { archiveNames, type NamedArchive } from '../archive-names.js'
 import type { Context, GlobalOptions } from '../context.js'
+import { directorySizesOption } from '../directory-sizes.js'
 import { importedArchiveJson } from '../import-report.js'
 import { UsageError } from '../messages.js'
 import { parseSize } from '../numbers.js'
@@ -58,15 +59,7 @@ export function importArchiveCommand(context: Context): Command {
       'how large an archive may be when unpacked: bytes, or 500M, 64G, 1T',
       (text) => parseSize('--max-size', text),
     )
-    .addOption(
-      new Option(
-        '--directory-sizes <rule>',
-        'count entries once, or twice for stores shared with Tvix and old Snix',
-      )
-        .choices(['once', 'twice'])
-        .default('once')
-        .env('NEVE_DIRECTORY_SIZES'),
-    )
+    .addOption(directorySizesOption())
     .addHelpText('after', EXAMPLES)
     .action((files: string[], _: unknown, self: Command) =>
       importArchives(context, files, self.optsWithGlobals()),

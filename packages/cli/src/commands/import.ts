@@ -1,8 +1,9 @@
 import type { DirectorySizes } from '@neve/castore-model'
 import type { ImportedPath, Store } from '@neve/store-pathinfo'
-import { Command, Option } from 'commander'
+import { Command } from 'commander'
 import { hostPath } from '../arguments.js'
 import type { Context, GlobalOptions } from '../context.js'
+import { directorySizesOption } from '../directory-sizes.js'
 import { checkImportName, importNames, type NamedPath } from '../import-names.js'
 import { ImportTotals, importedJson } from '../import-report.js'
 import { UsageError } from '../messages.js'
@@ -39,15 +40,7 @@ export function importCommand(context: Context): Command {
       'the name in the store path, of a single path (default: the last part of the path)',
     )
     .option('--json', 'print one JSON object a line')
-    .addOption(
-      new Option(
-        '--directory-sizes <rule>',
-        'count entries once, or twice for stores shared with Tvix and old Snix',
-      )
-        .choices(['once', 'twice'])
-        .default('once')
-        .env('NEVE_DIRECTORY_SIZES'),
-    )
+    .addOption(directorySizesOption())
     .option('--no-file-cache', 'read every file, even if it looks unchanged since its last import')
     .addHelpText('after', EXAMPLES)
     .action((paths: string[], _: unknown, self: Command) =>

@@ -30,3 +30,13 @@ export function mergePathInfos(known: PathInfo, info: PathInfo): PathInfo {
     ca: info.ca ?? known.ca,
   }
 }
+
+/** What has to be put so that these signatures are stored, too. @returns undefined when they are */
+export function withMoreSignatures(
+  known: PathInfo,
+  { signatures }: Pick<PathInfo, 'signatures'>,
+): PathInfo | undefined {
+  const have = new Set(known.signatures.map(String))
+  const more = signatures.filter((signature) => !have.has(String(signature)))
+  return more.length === 0 ? undefined : { ...known, signatures: [...known.signatures, ...more] }
+}

@@ -4,6 +4,7 @@ import { type CopyProgress, type CopyResult, copyClosure, WholeClosures } from '
 import type { StorePath } from '@neve/nix-compat'
 import { StoreError } from '../errors.js'
 import { NarMismatchError } from '../nar-mismatch-error.js'
+import { withMoreSignatures } from '../path-info/merge.js'
 import type { PathInfo } from '../path-info.js'
 import type { PathMetadata } from '../path-info-service.js'
 import type { Store } from '../store.js'
@@ -49,6 +50,11 @@ export interface PushClosureOptions extends CallOptions {
   readonly checkNars?: boolean | undefined
   /** Store paths under way at once, 1 to 64. Default: 8. */
   readonly concurrency?: number | undefined
+  /**
+   * Told of each path that cannot be copied, and of those that reference it (`reference-missing`): the others are copied
+   * all the same. Default: the first failure ends the push.
+   */
+  readonly onFailure?: ((storePath: StorePath, error: unknown) => void) | undefined
   /** Called often: keep it short. */
   readonly onProgress?: ((progress: PushProgress) => void) | undefined
 }
@@ -82,10 +88,12 @@ export async function* pushClosure(
   const states = mapOrdered(infos, 32, (info, stop) => push.state(info, { signal: stop }), { signal })
   const plan: TargetState[] = []
   for await (const state of states) {
+    if (state === undefined) continue
     plan.push(state)
     push.expect(state)
   }
-  yield* mapOrdered(plan, concurrency, (state, stop) => push.path(state, { signal: stop }), { signal })
+  const paths = mapOrdered(plan, concurrency, (state, stop) => push.path(state, { signal: stop }), { signal })
+  for await (const path of paths) if (path !== undefined) yield path
 }
 
 /** What the target has of a store path. */
@@ -106,7 +114,8 @@ class Push {
   readonly #options: PushClosureOptions
   readonly #whole: WholeClosures | undefined
   /** The paths that are under way or done, by name. */
-  readonly #started = new Map<string, Promise<PushedPath>>()
+  readonly #started = new Map<string, Promise<unknown>>()
+  readonly #failed = new Set<string>()
   #paths = 0
   #donePaths = 0
   #bytes = 0
@@ -119,8 +128,13 @@ class Push {
     this.#whole = WholeClosures.of(to)
   }
 
+  /** @returns undefined when it failed, and `onFailure` was told */
+  state(metadata: PathMetadata, options: CallOptions): Promise<TargetState | undefined> {
+    return this.#attempt(metadata, () => this.#state(metadata, options), options)
+  }
+
   /** @throws StoreError `already-exists` */
-  async state(metadata: PathMetadata, options: CallOptions): Promise<TargetState> {
+  async #state(metadata: PathMetadata, options: CallOptions): Promise<TargetState> {
     const known = await this.#known(metadata, options)
     if (known === undefined) return { metadata, known, whole: false }
     const { storePath } = metadata
@@ -150,9 +164,13 @@ class Push {
     this.#tell(0)
   }
 
-  /** Copies what is missing of a path; called for those that it references before. */
-  path(state: TargetState, options: CallOptions): Promise<PushedPath> {
-    const pushed = this.#path(state, options)
+  /**
+   * Copies what is missing of a path; called for those that it references before.
+   *
+   * @returns undefined when it failed, and `onFailure` was told
+   */
+  path(state: TargetState, options: CallOptions): Promise<PushedPath | undefined> {
+    const pushed = this.#attempt(state.metadata, () => this.#path(state, options), options)
     // Whoever waits for it handles its failure, too.
     pushed.catch(() => {})
     this.#started.set(state.metadata.storePath.toString(), pushed)
@@ -164,9 +182,31 @@ class Push {
     const { info, result } = await this.#contents(state, options)
     const others = references.filter((reference) => !reference.equals(storePath))
     await Promise.all(others.map((reference) => this.#started.get(reference.toString())))
+    const missing = others.find((reference) => this.#failed.has(reference.toString()))
+    if (missing !== undefined) {
+      const detail = `${storePath.toAbsolute()} was not copied: it references ${missing.toAbsolute()}`
+      throw new StoreError('reference-missing', detail)
+    }
     if (info !== undefined) await this.#to.pathInfos.put(info, options)
     this.#tell(0)
     return result
+  }
+
+  /** Does a part of what a path needs; a failure is `onFailure`'s, if there is one and nobody called it off. */
+  async #attempt<T>(
+    { storePath }: PathMetadata,
+    work: () => Promise<T>,
+    { signal }: CallOptions,
+  ): Promise<T | undefined> {
+    try {
+      return await work()
+    } catch (error) {
+      const { onFailure } = this.#options
+      if (onFailure === undefined || signal?.aborted) throw error
+      this.#failed.add(storePath.toString())
+      onFailure(storePath, error)
+      return undefined
+    }
   }
 
   /** @returns `info`, which is to be put once the path infos of the references are there */
@@ -237,11 +277,4 @@ class Push {
       doneBytes: this.#doneBytes,
     })
   }
-}
-
-/** What is to be put so that the target has these signatures, too; undefined when it has them. */
-function withMoreSignatures(known: PathInfo, { signatures }: PathMetadata): PathInfo | undefined {
-  const have = new Set(known.signatures.map(String))
-  const more = signatures.filter((signature) => !have.has(String(signature)))
-  return more.length === 0 ? undefined : { ...known, signatures: [...known.signatures, ...more] }
 }

@@ -108,13 +108,14 @@ const READING = new Set([
   'PathInfoService/CalculateNAR',
   'PathInfoService/Get',
   'PathInfoService/List',
-  'Health/Check',
-  'Health/Watch',
   'ServerReflection/ServerReflectionInfo',
 ])
 
+/** Tells nobody what is stored, and whoever asks whether a server is well rarely has a token. */
+const OPEN_TO_ALL = '/grpc.health.v1.Health/'
+
 /**
- * Lets calls in that have one of the tokens: for every service of the server. A call without one, or with one that is
+ * Lets calls in that have one of the tokens: for every service of the server but health, which needs none. A call without one, or with one that is
  * not known, fails as UNAUTHENTICATED; one that changes something with a token for reading as PERMISSION_DENIED.
  */
 export function requireTokens(tokens: AccessTokens): ServerMiddleware {
@@ -126,6 +127,7 @@ export function requireTokens(tokens: AccessTokens): ServerMiddleware {
 }
 
 function refusalOf(path: string, access: Access | undefined): ServerError | undefined {
+  if (path.startsWith(OPEN_TO_ALL)) return undefined
   if (access === undefined) {
     return new ServerError(
       Status.UNAUTHENTICATED,
