@@ -1,0 +1,78 @@
+import type { B3Digest, Directory } from '@neve/castore-model'
+import {
+  type BlobReader,
+  type BlobService,
+  type CallOptions,
+  type DirectoryService,
+  SingleFlight,
+} from '@neve/castore-services'
+import type { MaybePromise } from './maybe-promise.js'
+
+/** The bytes of one open file. Any number of reads may run at once. */
+export interface FileContent {
+  /**
+   * Reads from `offset` on, in bytes: less than `length` only where the file ends. Every byte was checked against its
+   * digest. The pieces are for reading, and valid until the caller returns to the event loop.
+   *
+   * @throws DataLossError when content is damaged, or a part of it is missing
+   */
+  readAt(offset: number, length: number, options?: CallOptions): MaybePromise<readonly Uint8Array[]>
+
+  /** Lets go of what is held. */
+  close(): void
+}
+
+/** Where a filesystem finds what is below its root. */
+export interface Content {
+  /**
+   * @returns undefined when it is not stored
+   * @throws DataLossError when it is damaged; errors of the backend
+   */
+  directory(digest: B3Digest, options?: CallOptions): MaybePromise<Directory | undefined>
+
+  /**
+   * @param size what the directory says of it, in bytes
+   * @returns undefined when it is not stored
+   * @throws DataLossError when it is damaged; errors of the backend
+   */
+  open(digest: B3Digest, size: bigint, options?: CallOptions): MaybePromise<FileContent | undefined>
+}
+
+/** Contents from any services. Equal directories that are asked for at once are fetched once. */
+export class ServiceContent implements Content {
+  readonly #blobs: Pick<BlobService, 'open'>
+  readonly #directories: Pick<DirectoryService, 'get'>
+  readonly #flights = new SingleFlight<string, Directory | undefined>()
+
+  constructor(blobs: Pick<BlobService, 'open'>, directories: Pick<DirectoryService, 'get'>) {
+    this.#blobs = blobs
+    this.#directories = directories
+  }
+
+  directory(digest: B3Digest, options: CallOptions = {}): Promise<Directory | undefined> {
+    return this.#flights.run(digest.key, (signal) => this.#directories.get(digest, { signal }), options)
+  }
+
+  async open(digest: B3Digest, size: bigint, options: CallOptions = {}): Promise<FileContent | undefined> {
+    const reader = await this.#blobs.open(digest, { signal: options.signal, sizeHint: size })
+    return reader && new ReaderContent(reader)
+  }
+}
+
+class ReaderContent implements FileContent {
+  readonly #reader: BlobReader
+
+  constructor(reader: BlobReader) {
+    this.#reader = reader
+  }
+
+  async readAt(offset: number, length: number, options: CallOptions = {}): Promise<readonly Uint8Array[]> {
+    const start = BigInt(offset)
+    if (start >= this.#reader.size) return []
+    return [await this.#reader.readAt(start, length, options)]
+  }
+
+  close(): void {
+    this.#reader.close().catch(() => {})
+  }
+}

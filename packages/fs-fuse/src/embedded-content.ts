@@ -1,0 +1,176 @@
+import { B3Digest, blake3, Directory, equalBytes } from '@neve/castore-model'
+import { DataLossError } from '@neve/castore-services'
+import { decodeChunkList } from '@neve/castore-services/blob/embedded'
+import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
+import type { Content, FileContent } from './content.js'
+
+const NOTHING: FileContent = { readAt: () => [], close: () => {} }
+/** Bytes of expanded chunks that are kept, for readers that come back to them. */
+const CACHE_BYTES = 64 * 1024 * 1024
+
+/** A piece of a file, with its place. */
+interface Piece {
+  readonly digest: B3Digest
+  readonly start: number
+  readonly size: number
+}
+
+/** Contents of an embedded store, read by the calling thread without waiting: for a thread that does nothing else. */
+export class EmbeddedContent implements Content {
+  readonly #engine: EmbeddedStore
+  readonly #chunks: ChunkReader
+
+  /** @param engine stays the caller's */
+  constructor(engine: EmbeddedStore) {
+    this.#engine = engine
+    this.#chunks = new ChunkReader(engine)
+  }
+
+  directory(digest: B3Digest): Directory | undefined {
+    const bytes = this.#engine.get('directories', digest.bytes) ?? this.#again('directories', digest)
+    if (bytes === undefined) return undefined
+    const backend = `embedded:${this.#engine.path}`
+    if (!equalBytes(blake3.digest(bytes), digest.bytes)) {
+      throw new DataLossError(digest, backend, `directory ${digest} has another hash`)
+    }
+    try {
+      return Directory.decode(bytes)
+    } catch (error) {
+      throw new DataLossError(digest, backend, `directory ${digest} cannot be decoded`, { cause: error })
+    } finally {
+      this.#engine.refresh()
+    }
+  }
+
+  open(digest: B3Digest): FileContent | undefined {
+    if (digest.equals(B3Digest.EMPTY)) return NOTHING
+    try {
+      const location = this.#engine.locate(digest.bytes)
+      if (location !== undefined) return this.#file([{ digest, start: 0, size: location.rawLength }])
+      const list = this.#engine.get('blobs', digest.bytes) ?? this.#again('blobs', digest)
+      if (list === undefined) return undefined
+      let start = 0
+      const pieces = decodeChunkList(digest, list, `embedded:${this.#engine.path}`).map((chunk) => {
+        const piece = { digest: chunk.digest, start, size: Number(chunk.size) }
+        start += piece.size
+        return piece
+      })
+      return this.#file(pieces)
+    } finally {
+      this.#engine.refresh()
+    }
+  }
+
+  #file(pieces: readonly Piece[]): FileContent {
+    // One piece is read in the order of the tree, with its neighbours; many in the order of the file.
+    const reader = pieces.length === 1 ? this.#chunks.shared : this.#chunks.reader()
+    return new EmbeddedFile(pieces, this.#chunks, reader)
+  }
+
+  /** Somebody may have stored it since the last look at the tables. */
+  #again(table: 'directories' | 'blobs', digest: B3Digest): Uint8Array | undefined {
+    this.#engine.refresh()
+    return this.#engine.get(table, digest.bytes)
+  }
+}
+
+class EmbeddedFile implements FileContent {
+  readonly #pieces: readonly Piece[]
+  readonly #chunks: ChunkReader
+  readonly #reader: ContentReader
+
+  constructor(pieces: readonly Piece[], chunks: ChunkReader, reader: ContentReader) {
+    this.#pieces = pieces
+    this.#chunks = chunks
+    this.#reader = reader
+  }
+
+  readAt(offset: number, length: number): readonly Uint8Array[] {
+    const end = offset + length
+    const out: Uint8Array[] = []
+    for (let index = this.#indexFor(offset); index < this.#pieces.length; index++) {
+      const piece = this.#pieces[index]!
+      if (piece.start >= end) break
+      const from = Math.max(0, offset - piece.start)
+      const to = Math.min(piece.size, end - piece.start)
+      if (from >= to) break
+      const bytes = this.#chunks.read(piece.digest, piece.size, this.#reader, from > 0 || to < piece.size)
+      out.push(from === 0 && to === piece.size ? bytes : bytes.subarray(from, to))
+    }
+    return out
+  }
+
+  close(): void {}
+
+  #indexFor(offset: number): number {
+    let low = 0
+    let high = this.#pieces.length - 1
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1
+      if (this.#pieces[middle]!.start <= offset) low = middle
+      else high = middle - 1
+    }
+    return low
+  }
+}
+
+/** Reads, expands and verifies chunks, and keeps those that were used last. */
+class ChunkReader {
+  readonly shared: ContentReader
+  readonly #engine: EmbeddedStore
+  readonly #kept = new Map<string, Uint8Array>()
+  #keptBytes = 0
+
+  constructor(engine: EmbeddedStore) {
+    this.#engine = engine
+    this.shared = this.reader()
+  }
+
+  /** Its bytes are compared with the digest: no checksum is needed. */
+  reader(): ContentReader {
+    return this.#engine.contentReader({ checksums: false })
+  }
+
+  /** @param keep whether more of it will be asked for soon */
+  read(digest: B3Digest, size: number, reader: ContentReader, keep: boolean): Uint8Array {
+    const kept = this.#kept.get(digest.key)
+    if (kept !== undefined) {
+      this.#kept.delete(digest.key)
+      this.#kept.set(digest.key, kept)
+      return kept
+    }
+    // Another process may have written damaged content again, somewhere else: a reader that verifies looks there.
+    const bytes = this.#load(digest, size, reader) ?? this.#load(digest, size, this.#engine.contentReader())
+    if (bytes === undefined) {
+      throw new DataLossError(digest, `embedded:${this.#engine.path}`, `chunk ${digest} is damaged`)
+    }
+    if (keep) this.#keep(digest.key, bytes)
+    return bytes
+  }
+
+  #load(digest: B3Digest, size: number, reader: ContentReader): Uint8Array | undefined {
+    try {
+      const stored = reader.peek(digest.bytes) ?? reader.readSync(digest.bytes)
+      if (stored === undefined) {
+        throw new DataLossError(digest, `embedded:${this.#engine.path}`, `chunk ${digest} is missing`)
+      }
+      if (stored.rawLength !== size) return undefined
+      const bytes = new Uint8Array(size)
+      return reader.expand(stored, bytes) && equalBytes(blake3.digest(bytes), digest.bytes)
+        ? bytes
+        : undefined
+    } finally {
+      this.#engine.refresh()
+    }
+  }
+
+  #keep(key: string, bytes: Uint8Array): void {
+    this.#kept.set(key, bytes)
+    this.#keptBytes += bytes.length
+    for (const [oldest, dropped] of this.#kept) {
+      if (this.#keptBytes <= CACHE_BYTES) return
+      this.#kept.delete(oldest)
+      this.#keptBytes -= dropped.length
+    }
+  }
+}
