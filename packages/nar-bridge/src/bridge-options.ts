@@ -28,6 +28,8 @@ export interface NarBridgeOptions {
   readonly readOnly?: boolean | undefined
   /** Take only narinfo files that one of these keys signed. Default: all that are right otherwise. */
   readonly requireSignatures?: readonly PublicKey[] | undefined
+  /** Serve pages for people: what the cache is, and a browser of its store. Default: true. */
+  readonly page?: boolean | undefined
   /** Answer only those who have a token. Default: everybody. */
   readonly tokens?: TokenSource | undefined
   /**

@@ -10,6 +10,7 @@ import { receiveNar } from './nar-upload.js'
 import { parseNarUrl } from './nar-url.js'
 import { absent, NarInfoRoutes } from './narinfo-routes.js'
 import { receiveNarInfo } from './narinfo-upload.js'
+import { PageRoutes } from './page/page-routes.js'
 import { parseSideFile, SideFiles } from './side-files.js'
 import { UploadedNars } from './uploaded-nars.js'
 
@@ -35,6 +36,7 @@ export class Routes {
   readonly #uploads: UploadedNars
   readonly #sideFiles: SideFiles
   readonly #cacheInfo: string
+  readonly #pages: PageRoutes | undefined
   #expired = 0
 
   constructor(store: BridgeStore, options: NarBridgeOptions) {
@@ -48,6 +50,10 @@ export class Routes {
     this.#uploads = new UploadedNars(files)
     this.#sideFiles = new SideFiles(files)
     this.#cacheInfo = formatCacheInfo({ wantMassQuery: true, priority })
+    const { page = true, readOnly = false, tokens } = options
+    const publicKeys = signKeys.map(({ publicKey }) => publicKey.toString())
+    const facts = { priority, publicKeys, readOnly, guarded: tokens !== undefined }
+    this.#pages = page ? new PageRoutes(store, this.#nars, facts, signKeys) : undefined
   }
 
   async answer(request: BridgeRequest): Promise<Reply> {
@@ -74,11 +80,15 @@ export class Routes {
       expectRead(request)
       return textReply(this.#cacheInfo, { type: 'text/x-nix-cache-info' })
     }
-    if (path === '') {
-      expectRead(request)
-      return textReply('a Nix binary cache, served by Neve\n')
-    }
-    return absent()
+    return this.#page(request, path)
+  }
+
+  async #page(request: BridgeRequest, path: string): Promise<Reply> {
+    const reply = request.method === 'PUT' ? undefined : await this.#pages?.answer(request, request.target)
+    if (reply !== undefined) return reply
+    if (path !== '') return absent()
+    expectRead(request)
+    return textReply('a Nix binary cache, served by Neve\n')
   }
 
   /** @throws HttpError 401, 403, 405 */
