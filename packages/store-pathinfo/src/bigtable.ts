@@ -26,8 +26,8 @@ const ROWS_A_PAGE = 256
  * the column's qualifier are the digest in lower-case hex, the value is the message. Table and column family have to
  * exist. Nothing is contacted before the first call.
  *
- * A new one is one conditional write. Where the reference keeps the first one that was put, signatures are merged here;
- * of additions by several processes at the same moment, the last one wins.
+ * A new one is one conditional write, and so is a change of one. Where the reference keeps the first one that was put,
+ * signatures are merged here, of several processes at the same moment, too.
  *
  * Loads the gRPC library when called, and Google's authentication library unless there is an emulator.
  *
@@ -63,6 +63,8 @@ class BigtablePathInfoService implements PathInfoService {
       writeNew: async (key, value, options) =>
         !(await client.writeCellUnless(this.#cell(key, value), this.#filter(key), options)),
       write: (key, value, options) => client.writeCells([this.#cell(key, value)], options),
+      replace: (key, expected, value, options) =>
+        client.replaceCell(this.#cell(key, value), this.#filter(key), expected, options),
     })
   }
 

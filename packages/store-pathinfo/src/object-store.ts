@@ -19,7 +19,8 @@ const DEFAULT_CONCURRENCY = 32
  * `neve/pathinfo/`, the first four hex digits of its digest, and the digest in hex.
  *
  * Puts of one store path by several processes at the same moment: of new ones, one wins and the others are merged with
- * it, where the store can write what is not there yet atomically; of additions to a stored one, the last one wins.
+ * it, where the store can write what is not there yet atomically; additions to a stored one are all kept where it can
+ * replace under a condition, else the last one wins.
  */
 export class ObjectStorePathInfoService implements PathInfoService {
   readonly #store: ObjectStore
@@ -33,6 +34,9 @@ export class ObjectStorePathInfoService implements PathInfoService {
       read: (key, options) => this.#read(key, options),
       writeNew: (key, bytes, options) => store.putIfAbsent(objectKey(key), bytes, options),
       write: (key, bytes, options) => store.put(objectKey(key), bytes, options),
+      replace:
+        store.replace &&
+        ((key, expected, bytes, options) => store.replace!(objectKey(key), expected, bytes, options)),
     })
   }
 

@@ -10,6 +10,7 @@ import {
   missingEmulator,
   startBigtableEmulator,
 } from '../../castore-services/test/servers/bigtable-emulator.js'
+import { expectAllSignaturesKept } from './concurrent-signatures.js'
 
 // A dot is a character of regular expressions that a family's name may have.
 const FAMILY = 'cf.1'
@@ -59,6 +60,13 @@ describe.skipIf(missingEmulator)(`Bigtable emulator${missingEmulator ? `: ${miss
     create: openTable,
     damage: (service, digest) =>
       writeCells(names.get(service)!, [[Buffer.from(digest).toString('hex'), new Uint8Array([0x0a, 0xff])]]),
+  })
+
+  it('what several add to the same one at once is all kept', async () => {
+    const first = await openTable()
+    const others = await Promise.all(Array.from({ length: 5 }, () => open(names.get(first)!)))
+    await expectAllSignaturesKept([first, ...others])
+    for (const service of [first, ...others]) await service.close()
   })
 
   it('07 6.4: a row is named by the digest in hex, and so is its column', async () => {

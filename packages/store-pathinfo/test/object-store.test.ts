@@ -5,6 +5,7 @@ import { encodePathInfo, type PathInfo } from '@neve/store-pathinfo'
 import { pathInfoOf, pathInfoServiceContract, randomPathInfo } from '@neve/store-pathinfo/contract'
 import { ObjectStorePathInfoService } from '@neve/store-pathinfo/object-store'
 import { describe, expect, it } from 'vitest'
+import { expectAllSignaturesKept } from './concurrent-signatures.js'
 import { temporaryFolder } from './support.js'
 
 const stores = new WeakMap<ObjectStorePathInfoService, ObjectStore>()
@@ -71,6 +72,11 @@ describe('path infos in an object store', () => {
     await store.put(keyOf(info.storePath.digest), new Uint8Array(11 * 2 ** 20))
     const service = new ObjectStorePathInfoService(store)
     await expect(service.get(info.storePath.digest)).rejects.toMatchObject({ code: 'too-large' })
+  })
+
+  it('of services that add to the same one at once, all signatures are kept', async () => {
+    const store = new MemoryObjectStore()
+    await expectAllSignaturesKept(Array.from({ length: 8 }, () => new ObjectStorePathInfoService(store)))
   })
 
   it('of two services that put the same new one at once, both signatures are kept', async () => {

@@ -61,4 +61,21 @@ export function objectConcurrencyCases(
     expect(winners.some((index) => sameBytes(found, content(10 + index)))).toBe(true)
     if (atomicPutIfAbsent) expect(winners).toHaveLength(1)
   })
+
+  it('replaces the same object, each time what was there', async ({ skip }) => {
+    const one = store()
+    const replace = one.replace?.bind(one)
+    skip(replace === undefined, 'this store cannot replace under a condition')
+    await one.put(KEY, new Uint8Array(0))
+    // Each adds a byte of its own: one that another overwrote would be missing at the end.
+    await Promise.all(
+      HUNDRED.slice(0, 10).map(async (index) => {
+        for (;;) {
+          const found = (await one.get(KEY))!
+          if (await replace!(KEY, found, Uint8Array.of(...found, index))) return
+        }
+      }),
+    )
+    expect([...(await one.get(KEY))!].sort((a, b) => a - b)).toEqual(HUNDRED.slice(0, 10))
+  })
 }

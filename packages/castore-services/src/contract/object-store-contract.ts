@@ -47,6 +47,8 @@ export function objectStoreContract<S extends ObjectStore>(
       await expect(store().put(KEY, CONTENT)).rejects.toMatchObject(closed)
       await expect(store().putIfAbsent(KEY, CONTENT)).rejects.toMatchObject(closed)
       await expect(store().delete(KEY)).rejects.toMatchObject(closed)
+      const replacing = store().replace?.(KEY, CONTENT, CONTENT)
+      if (replacing !== undefined) await expect(replacing).rejects.toMatchObject(closed)
       await expect(listed(store(), '')).rejects.toMatchObject(closed)
     })
   })

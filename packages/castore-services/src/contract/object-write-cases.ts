@@ -38,6 +38,19 @@ export function objectWriteCases(store: () => ObjectStore): void {
     expect(sameBytes(await store().get(KEY), bytes('another'))).toBe(true)
   })
 
+  it('replaces what is expected, where it can, and nothing else', async ({ skip }) => {
+    const one = store()
+    const replace = one.replace?.bind(one)
+    skip(replace === undefined, 'this store cannot replace under a condition')
+    expect(await replace!(KEY, CONTENT, bytes('more'))).toBe(false)
+    expect(await one.head(KEY)).toBeUndefined()
+    await one.put(KEY, CONTENT)
+    expect(await replace!(KEY, bytes('something else'), bytes('more'))).toBe(false)
+    expect(sameBytes(await one.get(KEY), CONTENT)).toBe(true)
+    expect(await replace!(KEY, CONTENT, bytes('more'))).toBe(true)
+    expect(sameBytes(await one.get(KEY), bytes('more'))).toBe(true)
+  })
+
   it('knows an empty object from none', async () => {
     expect(await store().putIfAbsent(KEY, new Uint8Array(0))).toBe(true)
     expect(await store().head(KEY)).toEqual({ key: KEY, size: 0 })

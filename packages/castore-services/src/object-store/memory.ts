@@ -43,6 +43,20 @@ export class MemoryObjectStore implements ObjectStore {
     return true
   }
 
+  async replace(
+    key: string,
+    expected: Uint8Array,
+    content: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<boolean> {
+    this.#begin(options)
+    assertKey(key)
+    const found = this.#objects.get(key)
+    if (found === undefined || Buffer.compare(found, expected) !== 0) return false
+    this.#objects.set(key, new Uint8Array(content))
+    return true
+  }
+
   async *list(prefix: string, options: CallOptions = {}): AsyncIterable<ObjectMeta> {
     this.#begin(options)
     assertPrefix(prefix)

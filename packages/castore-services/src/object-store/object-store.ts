@@ -74,6 +74,17 @@ export interface ObjectStore {
   putIfAbsent(key: string, content: Uint8Array, options?: CallOptions): Promise<boolean>
 
   /**
+   * Replaces an object, if it has the bytes that are expected. Atomic among all who replace it this way: where the store
+   * cannot promise that between processes, it does not have this method (`docs/backends.md`).
+   *
+   * @param content as for `put`
+   * @returns whether it was written: not where there is no such object, or another one
+   */
+  readonly replace?:
+    | ((key: string, expected: Uint8Array, content: Uint8Array, options?: CallOptions) => Promise<boolean>)
+    | undefined
+
+  /**
    * All objects whose keys begin with `prefix`, in no order that can be relied on. What is written or deleted meanwhile
    * may be in it or not.
    *

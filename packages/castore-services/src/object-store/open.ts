@@ -71,6 +71,8 @@ async function openCloud(
       name: location.name,
       client,
       secrets: all,
+      // Others drop the condition, or know none.
+      comparesTags: scheme === 's3',
     })
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)

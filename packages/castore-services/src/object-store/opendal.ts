@@ -21,6 +21,8 @@ export interface OpendalObjectStoreInit {
   readonly client: ClientOptions
   /** Values that no message may contain. */
   readonly secrets: readonly string[]
+  /** Whether its server takes a condition on what a write replaces, rather than dropping it without a word. */
+  readonly comparesTags: boolean
 }
 
 /**
@@ -37,9 +39,10 @@ export class OpendalObjectStore implements ObjectStore {
   readonly #secrets: readonly string[]
   readonly #conditional: boolean
   readonly #folders: RemoteFolders | undefined
+  readonly replace: ObjectStore['replace']
   #closed = false
 
-  constructor({ operator, name, client, secrets }: OpendalObjectStoreInit) {
+  constructor({ operator, name, client, secrets, comparesTags }: OpendalObjectStoreInit) {
     const { writeWithIfNotExists, createDir, listWithRecursive } = operator.capability()
     this.name = name
     this.#operator = operator
@@ -47,6 +50,7 @@ export class OpendalObjectStore implements ObjectStore {
     this.#slots = new ByteSemaphore(client.concurrency)
     this.#secrets = secrets
     this.#conditional = client.conditionalPut && writeWithIfNotExists
+    if (comparesTags && client.conditionalPut) this.replace = this.#replace.bind(this)
     const hasFolders = createDir && !listWithRecursive
     this.#folders = hasFolders ? new RemoteFolders((folder) => this.#makeFolder(folder)) : undefined
   }
@@ -93,6 +97,32 @@ export class OpendalObjectStore implements ObjectStore {
     // It may have been written by an attempt whose answer was lost.
     const found = attempts > 1 ? await this.get(key, options) : undefined
     return found !== undefined && Buffer.compare(found, content) === 0
+  }
+
+  async #replace(
+    key: string,
+    expected: Uint8Array,
+    content: Uint8Array,
+    options: CallOptions = {},
+  ): Promise<boolean> {
+    this.#begin(options)
+    assertKey(key)
+    const meta = await this.#run(`look for object ${key}`, options, absent, () => this.#operator.stat(key))
+    const tag = meta?.etag
+    if (typeof tag !== 'string') return false
+    const action = `read object ${key}`
+    const found = await this.#run(action, options, changed, () => this.#operator.read(key, { ifMatch: tag }))
+    if (found === undefined || Buffer.compare(found, expected) !== 0) return false
+    let attempts = 0
+    const outcome = await this.#run(`write object ${key}`, options, changed, async () => {
+      attempts++
+      await this.#operator.write(key, buffer(content), { ifMatch: tag })
+      return true
+    })
+    if (outcome === true) return true
+    // It may have been written by an attempt whose answer was lost.
+    const now = attempts > 1 ? await this.get(key, options) : undefined
+    return now !== undefined && Buffer.compare(now, content) === 0
   }
 
   async *list(prefix: string, options: CallOptions = {}): AsyncIterable<ObjectMeta> {
@@ -235,6 +265,11 @@ function nothing(failure: OpendalFailure): never[] {
 function present(failure: OpendalFailure): false {
   if (!failure.isConditionNotMatch) throw failure
   return false
+}
+
+/** There is none, or another one by now. */
+function changed(failure: OpendalFailure): undefined {
+  if (!failure.isNotFound && !failure.isConditionNotMatch) throw failure
 }
 
 function absentOrOutOfRange(failure: OpendalFailure): undefined | typeof OUT_OF_RANGE {

@@ -17,10 +17,14 @@ export interface KeyedBytes {
   /** @returns whether it was written: not where there is something already */
   writeNew(key: string, bytes: Uint8Array, options: CallOptions): Promise<boolean>
   write(key: string, bytes: Uint8Array, options: CallOptions): Promise<void>
+  /** @returns whether it was written: only in place of what is expected. Where there is no such thing: `write` */
+  readonly replace?:
+    | ((key: string, expected: Uint8Array, bytes: Uint8Array, options: CallOptions) => Promise<boolean>)
+    | undefined
 }
 
 /** How often to look again at what somebody else has just written, or removed. */
-const MAX_LOOKS = 10
+const MAX_LOOKS = 50
 
 /** What path info services over {@link KeyedBytes} have in common: reading with checks, and putting with merging. */
 export class KeyedPathInfos {
@@ -57,10 +61,13 @@ export class KeyedPathInfos {
       const known = overwrite ? undefined : this.#soundOnly(info.storePath.digest, bytes)
       const merged = known === undefined ? info : mergePathInfos(known, info)
       const encoded = encodePathInfo(merged)
-      if (compareBytes(bytes, encoded) !== 0) await this.#cells.write(key, encoded, { signal })
+      if (compareBytes(bytes, encoded) === 0) return merged
+      const { replace, write } = this.#cells
+      if (known === undefined || replace === undefined) await write(key, encoded, { signal })
+      else if (!(await replace(key, bytes, encoded, { signal }))) continue
       return merged
     }
-    throw new StoreError('storage', `${this.#cells.name}: ${info.storePath} comes and goes`)
+    throw new StoreError('storage', `${this.#cells.name}: ${info.storePath} changes all the time`)
   }
 
   /** What is there, empty when it is damaged beyond reading. */

@@ -174,9 +174,28 @@ export class BigtableClient {
 
   /** Writes a cell unless something is there. @returns whether something was */
   async writeCellUnless(cell: CellWrite, unless: ColumnFilter, options: CallOptions): Promise<boolean> {
+    return this.#writeConditionally(cell, unless, undefined, options)
+  }
+
+  /** Writes a cell in place of one that has the value that is expected. @returns whether there was one */
+  async replaceCell(
+    cell: CellWrite,
+    filter: ColumnFilter,
+    expected: Uint8Array,
+    options: CallOptions,
+  ): Promise<boolean> {
+    return this.#writeConditionally(cell, filter, expected, options)
+  }
+
+  async #writeConditionally(
+    cell: CellWrite,
+    filter: ColumnFilter,
+    expected: Uint8Array | undefined,
+    options: CallOptions,
+  ): Promise<boolean> {
     const { table, appProfile } = this.#init
     const { matched } = await this.#call('unable to mutate rows', options, (client, call) =>
-      client.checkAndMutateRow({ table, appProfile, cell, unless }, call),
+      client.checkAndMutateRow({ table, appProfile, cell, filter, expected }, call),
     )
     return matched
   }

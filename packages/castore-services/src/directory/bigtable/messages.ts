@@ -54,9 +54,10 @@ export interface MutateRowsRequest extends WriteRequest {
 }
 
 export interface CheckAndMutateRowRequest extends WriteRequest {
-  /** Written when nothing matches the filter. */
   readonly cell: CellWrite
-  readonly unless: ColumnFilter
+  readonly filter: ColumnFilter
+  /** What the column has to have for the cell to take its place. Without, it is written when nothing matches. */
+  readonly expected: Uint8Array | undefined
 }
 
 export interface EntryStatus {
@@ -80,9 +81,7 @@ export function encodeMutateRows(request: MutateRowsRequest): Uint8Array {
   const writer = Writer.create().uint32(tag(1)).string(request.table)
   for (const cell of request.cells) {
     writer.uint32(tag(2)).fork().uint32(tag(1)).bytes(cell.key)
-    writer.uint32(tag(2)).fork()
-    writer.uint32(tag(2)).fork().uint32(tag(1)).string(cell.family).uint32(tag(2)).bytes(cell.key).ldelim()
-    writer.ldelim()
+    writeDeleteColumn(writer.uint32(tag(2)), cell)
     writeSetCell(writer.uint32(tag(2)), cell)
     writer.ldelim()
   }
@@ -93,11 +92,17 @@ export function encodeCheckAndMutateRow({
   table,
   appProfile,
   cell,
-  unless,
+  filter,
+  expected,
 }: CheckAndMutateRowRequest): Uint8Array {
   const writer = Writer.create().uint32(tag(1)).string(table).uint32(tag(2)).bytes(cell.key)
-  writeSetCell(writer.uint32(tag(5)), cell)
-  writeFilter(writer.uint32(tag(6)), unless)
+  if (expected === undefined) {
+    writeSetCell(writer.uint32(tag(5)), cell)
+  } else {
+    writeDeleteColumn(writer.uint32(tag(4)), cell)
+    writeSetCell(writer.uint32(tag(4)), cell)
+  }
+  writeFilter(writer.uint32(tag(6)), filter, expected)
   return writer.uint32(tag(7)).string(appProfile).finish()
 }
 
@@ -141,10 +146,22 @@ function tag(field: number, wireType = DELIMITED): number {
 }
 
 /** A chain of the two filters. */
-function writeFilter(writer: Writer, { family, qualifier }: ColumnFilter): void {
+/** @param value what cells have to have. Default: anything */
+function writeFilter(writer: Writer, { family, qualifier }: ColumnFilter, value?: Uint8Array): void {
   writer.fork().uint32(tag(1)).fork()
   writer.uint32(tag(1)).fork().uint32(tag(5)).string(family).ldelim()
   writer.uint32(tag(1)).fork().uint32(tag(6)).bytes(Buffer.from(qualifier)).ldelim()
+  if (value !== undefined) {
+    writer.uint32(tag(1)).fork().uint32(tag(15)).fork()
+    writer.uint32(tag(1)).bytes(value).uint32(tag(3)).bytes(value)
+    writer.ldelim().ldelim()
+  }
+  writer.ldelim().ldelim()
+}
+
+function writeDeleteColumn(writer: Writer, { family, key }: CellWrite): void {
+  writer.fork().uint32(tag(2)).fork()
+  writer.uint32(tag(1)).string(family).uint32(tag(2)).bytes(key)
   writer.ldelim().ldelim()
 }
 
