@@ -101,6 +101,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/nar-bridge.js')).narBridgeCommand,
   },
   {
+    name: 'mount',
+    summary: 'show a store as a read-only filesystem',
+    load: async () => (await import('./commands/mount.js')).mountCommand,
+  },
+  {
     name: 'config',
     summary: 'check a composition file, and draw what would be built of it',
     load: async () => (await import('./commands/config.js')).configCommand,

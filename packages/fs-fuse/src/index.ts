@@ -6,12 +6,12 @@
 export { type Content, type FileContent, ServiceContent } from './content.js'
 export { DeviceTransport, type DeviceTransportOptions } from './device/device-transport.js'
 export {
-  MountError,
   type MountedDevice,
   type MountOptions,
   mountDevice,
   unmountDevice,
 } from './device/mount-device.js'
+export { MountError } from './device/mount-error.js'
 export { EmbeddedContent } from './embedded-content.js'
 export { type EmbeddedMountOptions, type EmbeddedRoots, mountEmbedded } from './embedded-mount.js'
 export { Errno, FilesystemError } from './errno.js'

@@ -72,6 +72,7 @@ export {
 } from './push/push-closure.js'
 export { metadataOf, type ReferenceClosureOptions, referenceClosure } from './push/reference-closure.js'
 export { type NarServices, type RenderNarOptions, renderNar } from './render-nar.js'
+export { PathInfoRoots, type StoreRoot } from './root-nodes.js'
 export type { OpenedCastore, OpenStoreOptions } from './service-opener.js'
 export {
   type ImportPathOptions,

@@ -1,6 +1,7 @@
-import { spawn } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
+import { MountError } from './mount-error.js'
+import { runProgram } from './run-program.js'
 
 /** How a filesystem is mounted. */
 export interface MountOptions {
@@ -18,80 +19,91 @@ export interface MountedDevice {
   readonly mountpoint: string
 }
 
-/** A filesystem could not be mounted or unmounted. */
-export class MountError extends Error {
-  override readonly name = 'MountError'
-  readonly code = 'mount'
-
-  constructor(
-    readonly mountpoint: string,
-    detail: string,
-    options?: { readonly cause?: unknown },
-  ) {
-    super(`${mountpoint}: ${detail}`, options)
-  }
-}
-
-const FLAGS = 'ro,nosuid,nodev,noatime,default_permissions'
+const TYPE = 'neve'
+const FLAGS = ['ro', 'nosuid', 'nodev', 'noatime', 'default_permissions']
 
 /**
- * Mounts, but serves nothing yet: whoever enters the mount waits until somebody does (spec 05 section 11.1).
+ * Mounts, but serves nothing yet: whoever enters the mount waits until somebody does (spec 05 section 11.1). Root mounts
+ * with mount(8), everybody else with fusermount3.
  *
  * @param mountpoint a directory
  * @throws MountError
  */
 export async function mountDevice(mountpoint: string, options: MountOptions = {}): Promise<MountedDevice> {
   const place = await placeOf(mountpoint)
-  const { source = 'neve', allowOther = false } = options
-  const descriptor = openSync('/dev/fuse', 'r+')
+  const descriptor = process.getuid?.() === 0 ? await asRoot(place, options) : await asUser(place, options)
+  return { descriptor, mountpoint: place }
+}
+
+/**
+ * Unmounts.
+ *
+ * @param options `lazy` takes it out of sight at once, and lets those who are inside finish
+ * @throws MountError
+ */
+export async function unmountDevice(mountpoint: string, { lazy = false } = {}): Promise<void> {
+  if (process.getuid?.() === 0) {
+    await runProgram(mountpoint, 'umount', ['-i', ...(lazy ? ['-l'] : []), '--', mountpoint])
+  } else {
+    await runProgram(mountpoint, 'fusermount3', ['-u', '-q', ...(lazy ? ['-z'] : []), '--', mountpoint])
+  }
+}
+
+/** The number of the descriptor is that of mount(8). Without `-i` it would look for a program that mounts such filesystems. */
+async function asRoot(place: string, { source = 'neve', allowOther = false }: MountOptions): Promise<number> {
+  const descriptor = openDevice(place)
+  const ids = `user_id=${process.getuid?.() ?? 0},group_id=${process.getgid?.() ?? 0}`
+  const flags = [...FLAGS, ...(allowOther ? ['allow_other'] : []), 'fd=3,rootmode=40000', ids].join()
   try {
-    const other = allowOther ? ',allow_other' : ''
-    const flags = `${FLAGS}${other},fd=3,rootmode=40000,user_id=${process.getuid!()},group_id=${process.getgid!()}`
-    await run(place, 'mount', ['-i', '-t', 'fuse.neve', '-o', flags, '--', source, place], descriptor)
+    const args = ['-i', '-t', `fuse.${TYPE}`, '-o', flags, '--', source, place]
+    await runProgram(place, 'mount', args, { descriptor })
+    return descriptor
   } catch (error) {
     closeSync(descriptor)
     throw error
   }
-  return { descriptor, mountpoint: place }
 }
 
-/** Unmounts; `lazy` lets those who are inside finish. */
-export async function unmountDevice(mountpoint: string, { lazy = false } = {}): Promise<void> {
-  await run(mountpoint, 'umount', ['-i', ...(lazy ? ['-l'] : []), '--', mountpoint])
+/** fusermount3 opens the device and mounts, and sends the device over a socket. */
+async function asUser(place: string, { source = 'neve', allowOther = false }: MountOptions): Promise<number> {
+  const { DescriptorSocket } = await import('./descriptor-socket.js')
+  const socket = new DescriptorSocket()
+  try {
+    const named = [`fsname=${source.replaceAll(/[\\,]/g, '\\$&')}`, `subtype=${TYPE}`]
+    const flags = [...FLAGS, ...named, ...(allowOther ? ['allow_other'] : [])].join()
+    await runProgram(place, 'fusermount3', ['-o', flags, '--', place], {
+      descriptor: socket.theirs,
+      environment: { _FUSE_COMMFD: '3' },
+    })
+    const descriptor = socket.receive()
+    if (descriptor === undefined) throw new MountError(place, 'fusermount3 mounted, but sent no device')
+    return descriptor
+  } finally {
+    socket[Symbol.dispose]()
+  }
+}
+
+function openDevice(place: string): number {
+  try {
+    return openSync('/dev/fuse', 'r+')
+  } catch (cause) {
+    throw new MountError(place, `cannot be mounted on: ${reasonOf(cause)}`, { cause })
+  }
 }
 
 async function placeOf(mountpoint: string): Promise<string> {
+  let isDirectory: boolean
+  let place: string
   try {
-    const place = await realpath(mountpoint)
-    if ((await stat(place)).isDirectory()) return place
+    place = await realpath(mountpoint)
+    isDirectory = (await stat(place)).isDirectory()
   } catch (cause) {
-    throw new MountError(
-      mountpoint,
-      `cannot be mounted on: ${cause instanceof Error ? cause.message : cause}`,
-      {
-        cause,
-      },
-    )
+    throw new MountError(mountpoint, `cannot be mounted on: ${reasonOf(cause)}`, { cause })
   }
-  throw new MountError(mountpoint, 'cannot be mounted on: it is not a directory')
+  if (!isDirectory) throw new MountError(mountpoint, 'cannot be mounted on: it is not a directory')
+  return place
 }
 
-/** Runs a program without waiting synchronously: it may look at the mount that this process serves. */
-async function run(
-  mountpoint: string,
-  program: string,
-  args: readonly string[],
-  device?: number,
-): Promise<void> {
-  const stdio = ['ignore', 'ignore', 'pipe', ...(device === undefined ? [] : [device])] as const
-  const child = spawn(program, args, { stdio: [...stdio], env: { ...process.env, LC_ALL: 'C' } })
-  let said = ''
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    said += text
-  })
-  const code = await new Promise<number | null>((resolve, reject) => {
-    child.once('error', (cause) => reject(new MountError(mountpoint, `cannot run ${program}`, { cause })))
-    child.once('close', resolve)
-  })
-  if (code !== 0) throw new MountError(mountpoint, said.trim() || `${program} exited with ${code}`)
+function reasonOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
 }

@@ -1,0 +1,40 @@
+import type { Node, PathComponent } from '@neve/castore-model'
+import type { EmbeddedStore } from '@neve/embedded-store'
+import { decodeStored } from './path-info/stored.js'
+import type { PathInfo } from './path-info.js'
+import { nodeUnder, rootOf, type StoreRoot, storePathOf } from './root-nodes.js'
+
+const TABLE = 'pathInfos'
+
+/** As `PathInfoRoots`, over an embedded store and without promises: for a thread that never waits. */
+export class EmbeddedRoots {
+  readonly #engine: EmbeddedStore
+
+  /** @param engine stays the caller's */
+  constructor(engine: EmbeddedStore) {
+    this.#engine = engine
+  }
+
+  /** What has been stored by now: a thread that never waits would not see it otherwise. */
+  get(name: PathComponent): Node | undefined {
+    const storePath = storePathOf(name)
+    if (storePath === undefined) return undefined
+    this.#engine.refresh()
+    const bytes = this.#engine.get(TABLE, storePath.digest)
+    return bytes && nodeUnder(storePath, this.#stored(storePath.digest, bytes))
+  }
+
+  *list(): Generator<StoreRoot, void, undefined> {
+    this.#engine.refresh()
+    for (const [digest, bytes] of this.#engine.entries(TABLE)) yield rootOf(this.#stored(digest, bytes))
+  }
+
+  #stored(digest: Uint8Array, bytes: Uint8Array): PathInfo {
+    return decodeStored(`embedded:${this.#engine.path}`, digest, bytes)
+  }
+}
+
+/** What a thread of `@neve/fs-fuse` that serves an embedded store shows in its root. */
+export function rootNodes(engine: EmbeddedStore): EmbeddedRoots {
+  return new EmbeddedRoots(engine)
+}
