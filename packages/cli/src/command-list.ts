@@ -101,6 +101,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/nar-bridge.js')).narBridgeCommand,
   },
   {
+    name: 'castore-http',
+    summary: 'serve a tree of the store as a web site',
+    load: async () => (await import('./commands/castore-http.js')).castoreHttpCommand,
+  },
+  {
     name: 'mount',
     summary: 'show a store as a read-only filesystem',
     load: async () => (await import('./commands/mount.js')).mountCommand,

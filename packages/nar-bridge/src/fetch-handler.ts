@@ -1,8 +1,8 @@
 import type { BridgeRequest, Reply, ReplyStream } from './exchange.js'
-import type { NarBridge } from './nar-bridge.js'
+import type { HttpHandler } from './http-handler.js'
 
 /** Answers a web-standard request. */
-export async function answerFetch(answer: NarBridge['answer'], request: Request): Promise<Response> {
+export async function answerFetch(answer: HttpHandler['answer'], request: Request): Promise<Response> {
   const { pathname, search } = new URL(request.url)
   const asked: BridgeRequest = {
     method: request.method,

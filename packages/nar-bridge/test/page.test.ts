@@ -13,6 +13,12 @@ beforeAll(async () => {
   at = (await served(store)).url
 })
 
+interface Facts {
+  readonly paths: readonly { readonly path: string }[]
+  readonly entries: readonly { readonly name: string; readonly nameBase64?: string }[]
+}
+const json = async (response: Promise<Response>) => (await (await response).json()) as Facts
+
 const get = (path: string, init?: RequestInit) => fetch(`${at}${path}`, { redirect: 'manual', ...init })
 const text = async (path: string) => (await get(path)).text()
 
@@ -60,11 +66,11 @@ describe('the first page', () => {
   })
 
   it('is JSON for programs', async () => {
-    const facts = await (await get('/?format=json')).json()
+    const facts = await json(get('/?format=json'))
     expect(facts).toMatchObject({ storeDir: '/nix/store', priority: 39, publicKeys: [] })
-    expect(facts.paths.map(({ path }: { path: string }) => path)).toEqual([`/nix/store/${site}`])
+    expect(facts.paths.map(({ path }) => path)).toEqual([`/nix/store/${site}`])
     const headers = { accept: 'application/json' }
-    expect(await (await get('/', { headers })).json()).toEqual(facts)
+    expect(await json(get('/', { headers }))).toEqual(facts)
   })
 })
 
@@ -120,15 +126,15 @@ describe('places', () => {
   })
 
   it('is JSON for programs, with exact bytes', async () => {
-    const facts = await (await get(`/nix/store/${site}?format=json`)).json()
+    const facts = await json(get(`/nix/store/${site}?format=json`))
     expect(facts).toMatchObject({
       path: `/nix/store/${site}`,
       references: [],
       total: 9,
       root: { type: 'directory' },
     })
-    const odd = facts.entries.find(({ nameBase64 }: { nameBase64?: string }) => nameBase64 !== undefined)
-    expect(Buffer.from(odd.nameBase64, 'base64')).toEqual(BYTES)
+    const odd = facts.entries.find(({ nameBase64 }) => nameBase64 !== undefined)!
+    expect(Buffer.from(odd.nameBase64!, 'base64')).toEqual(BYTES)
     expect((await get(`/nix/store/${site}/nothing?format=json`)).status).toBe(404)
   })
 

@@ -42,10 +42,10 @@ export async function openBinaryCache(
       throw new UsageError(`--require-signature: ${error instanceof Error ? error.message : String(error)}`)
     }
   })
-  const { priority, compression, readOnly } = options
+  const { priority, compression, readOnly, page } = options
   const files = await openFiles(store, options)
   const bridge = narBridge(store, {
-    ...{ priority, compression, readOnly, signKeys, requireSignatures, tokens, files },
+    ...{ priority, compression, readOnly, page, signKeys, requireSignatures, tokens, files },
     onError: ({ method, target }, error) => {
       io.stderr.write(`neve: ${oneLine(`${method} ${target}`)}: ${describe(error, io.debug)}\n`)
     },

@@ -11,6 +11,8 @@ export interface HttpOptions extends GlobalOptions {
   readonly cacheFiles?: string
   readonly readOnly?: boolean
   readonly insecure?: boolean
+  /** False with `--no-page`. */
+  readonly page?: boolean
   /** True with `--access-log`. */
   readonly accessLog?: boolean
 }
@@ -47,6 +49,7 @@ export function addHttpOptions(command: Command): Command {
       '--cache-files <address>',
       'where to keep what Nix puts beside store paths, such as file:///srv/cache or s3://bucket/cache (default: in the embedded store)',
     )
+    .option('--no-page', 'serve Nix only, and no pages for people')
     .option('--access-log', 'write a line about every request to standard error')
 }
 
