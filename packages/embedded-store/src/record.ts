@@ -62,7 +62,6 @@ const WORTH = 32
 function tryCompress(out: Uint8Array, at: number, content: Uint8Array): number {
   const length = content.length
   if (length < MIN_COMPRESSIBLE) return 0
-  const limit = length - Math.max(8, Math.floor(length / WORTH))
   if (compressor === undefined) {
     compressor = new (zstd().CCtx)()
     compressor.setParameter(zstd().CParameter.compressionLevel, COMPRESSION_LEVEL)
@@ -75,7 +74,7 @@ function tryCompress(out: Uint8Array, at: number, content: Uint8Array): number {
     if (sampled > SAMPLE - SAMPLE / WORTH) return 0
   }
   const stored = context.compress2(out.subarray(at), content)
-  return stored <= limit ? stored : 0
+  return framePays(length, stored) ? stored : 0
 }
 
 /** How many bytes {@link packRecord} may need for content of `length` bytes. */
@@ -99,29 +98,73 @@ export function packRecord(
   content: Uint8Array,
   salt: number,
 ): number {
-  if (key.length !== KEY_LENGTH) throw invalid('a key must have', KEY_LENGTH, key.length)
-  if (content.length > MAX_RECORD_CONTENT)
-    throw invalid('a record may hold', MAX_RECORD_CONTENT, content.length)
-  const bound = packedBound(content.length)
-  if (out.length - at < bound) throw invalid('the record may need', bound, out.length - at)
+  checkRoom(out, at, key, content.length)
   const payload = at + RECORD_HEADER
-  let stored = tryCompress(out, payload, content)
-  let flags = FLAG_ZSTD
-  if (stored === 0) {
-    flags = 0
-    stored = content.length
-    out.set(content, payload)
-  }
+  const rawLength = content.length
+  const compressed = tryCompress(out, payload, content)
+  if (compressed > 0) return finishRecord(out, at, { kind, key, rawLength, storedLength: compressed }, salt)
+  out.set(content, payload)
+  return finishRecord(out, at, { kind, key, rawLength, storedLength: rawLength }, salt)
+}
+
+/** Whether content of `length` bytes is worth storing as a frame of `framed` bytes: reading it as it is costs less. */
+export function framePays(length: number, framed: number): boolean {
+  return length >= MIN_COMPRESSIBLE && framed <= length - Math.max(8, Math.floor(length / WORTH))
+}
+
+/**
+ * As {@link packRecord}, of content that was compressed before.
+ *
+ * @param payload a zstd frame that gives `rawLength` bytes and is shorter than these, or the content itself; nobody
+ *   checks it
+ */
+export function packPayload(
+  out: Uint8Array,
+  at: number,
+  key: Uint8Array,
+  rawLength: number,
+  payload: Uint8Array,
+  salt: number,
+): number {
+  checkRoom(out, at, key, rawLength)
+  const storedLength = payload.length
+  if (storedLength > rawLength) throw invalid('a payload may have', rawLength, storedLength)
+  out.set(payload, at + RECORD_HEADER)
+  return finishRecord(out, at, { kind: RecordKind.content, key, rawLength, storedLength }, salt)
+}
+
+function checkRoom(out: Uint8Array, at: number, key: Uint8Array, length: number): void {
+  if (key.length !== KEY_LENGTH) throw invalid('a key must have', KEY_LENGTH, key.length)
+  if (length > MAX_RECORD_CONTENT) throw invalid('a record may hold', MAX_RECORD_CONTENT, length)
+  const bound = packedBound(length)
+  if (out.length - at < bound) throw invalid('the record may need', bound, out.length - at)
+}
+
+interface RecordFacts {
+  readonly kind: RecordKind
+  readonly key: Uint8Array
+  readonly rawLength: number
+  /** Shorter than `rawLength` if it is a frame. */
+  readonly storedLength: number
+}
+
+/** Writes the header before a payload that is there. @returns the length of the record in bytes */
+function finishRecord(
+  out: Uint8Array,
+  at: number,
+  { kind, key, rawLength, storedLength }: RecordFacts,
+  salt: number,
+): number {
   writeU32(out, at, MAGIC)
   out[at + 8] = kind
-  out[at + 9] = flags
-  writeU32(out, at + 12, content.length)
-  writeU32(out, at + 16, stored)
+  out[at + 9] = storedLength < rawLength ? FLAG_ZSTD : 0
+  writeU32(out, at + 12, rawLength)
+  writeU32(out, at + 16, storedLength)
   out.set(key, at + KEY_OFFSET)
   const check = headerCheck(out, at, salt)
   out[at + 10] = check
   out[at + 11] = check >>> 8
-  const end = payload + stored
+  const end = at + RECORD_HEADER + storedLength
   writeU32(out, at + 4, crc32(out.subarray(at + 8, end), salt))
   return end - at
 }

@@ -1,7 +1,15 @@
 import { Batch, keyText } from './batch.js'
 import { checkEntry, type EntryChange, encodeEntry } from './entry-record.js'
 import { EmbeddedStoreError, wrapError } from './errors.js'
-import { KEY_LENGTH, KEY_OFFSET, packedBound, packRecord, RECORD_HEADER, RecordKind } from './record.js'
+import {
+  KEY_LENGTH,
+  KEY_OFFSET,
+  packedBound,
+  packPayload,
+  packRecord,
+  RECORD_HEADER,
+  RecordKind,
+} from './record.js'
 import { type RunRecord, recordPieces, recordsOfRun } from './run-check.js'
 import { SegmentWriter } from './segment-writer.js'
 import { encodeLocation, type SegmentState } from './table-values.js'
@@ -58,8 +66,18 @@ export class StoreWriter {
   }
 
   appendContent(key: Uint8Array, content: Uint8Array): Batch {
-    const { offset, length } = this.#stage(RecordKind.content, key, content)
+    const { offset, length } = this.#stage(content.length, (out, at) =>
+      packRecord(out, at, RecordKind.content, key, content, this.#salt),
+    )
     this.#index(key, offset, length - RECORD_HEADER, content.length)
+    return this.#appended()
+  }
+
+  appendPayload(key: Uint8Array, rawLength: number, payload: Uint8Array): Batch {
+    const { offset, length } = this.#stage(rawLength, (out, at) =>
+      packPayload(out, at, key, rawLength, payload, this.#salt),
+    )
+    this.#index(key, offset, length - RECORD_HEADER, rawLength)
     return this.#appended()
   }
 
@@ -97,7 +115,10 @@ export class StoreWriter {
     checkEntry(table, key, value)
     this.#sequence = Math.max(this.#sequence + 1, Date.now() * 1000)
     const record = encodeEntry({ table, key, sequence: this.#sequence, value })
-    if (record !== undefined) this.#stage(record.kind, record.key, record.content)
+    if (record !== undefined) {
+      const { kind, key: recordKey, content } = record
+      this.#stage(content.length, (out, at) => packRecord(out, at, kind, recordKey, content, this.#salt))
+    }
     this.#batch.entries.push(change)
     return this.#appended()
   }
@@ -216,16 +237,20 @@ export class StoreWriter {
     return this.#segment
   }
 
-  #stage(kind: RecordKind, key: Uint8Array, content: Uint8Array): { offset: number; length: number } {
+  /** @param pack writes a record of so much content */
+  #stage(
+    rawLength: number,
+    pack: (out: Uint8Array, at: number) => number,
+  ): { offset: number; length: number } {
     this.#checkOpen()
-    const bound = packedBound(content.length)
+    const bound = packedBound(rawLength)
     const segmentIsFull = this.#staged > 0 && this.#writer().length + this.#staged >= this.#segmentSize
     if (segmentIsFull) this.#flushStaging()
     if (this.#staged + bound > this.#staging.length) {
       this.#flushStaging()
       this.#staging = Buffer.allocUnsafeSlow(Math.max(STAGING, bound))
     }
-    const length = packRecord(this.#staging, this.#staged, kind, key, content, this.#salt)
+    const length = pack(this.#staging, this.#staged)
     const offset = this.#writer().length + this.#staged
     this.#staged += length
     this.#batch.bytes += length

@@ -53,6 +53,17 @@ export class WriteSession {
   }
 
   /**
+   * As {@link appendContent}, of content that was compressed already.
+   *
+   * @param payload a zstd frame that gives `rawLength` bytes and is shorter than these, or the content itself; it is
+   *   copied. Nobody checks it
+   */
+  appendPayload(key: Uint8Array, rawLength: number, payload: Uint8Array): void {
+    this.#checkNothingLost()
+    this.#touched.add(this.#writer.appendPayload(key, rawLength, payload))
+  }
+
+  /**
    * Appends those of the content records at `offsets` of `run`, in ascending order, that do not wait for a commit
    * already; for these, this session's commit waits too. They were framed with `packRecord` and this store's salt. What
    * lies between them is left out. `run` belongs to the store until the promise settles.

@@ -6,13 +6,16 @@ import {
   EmbeddedStoreError,
   type WriteSession,
 } from '@neve/embedded-store'
-import { Chunker, chunkSizes } from '@neve/fastcdc'
+import { framePays } from '@neve/embedded-store/record'
+import { Chunker, type ChunkSizes, chunkSizes } from '@neve/fastcdc'
 import type { BlobReader, BlobService, BlobWriter, ChunkMeta, GetBlobOptions } from '../blob-service.js'
 import { DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
 import { BlobTooLargeError, CastoreError, DataLossError } from '../errors.js'
+import { expandChunk } from './chunk-frames.js'
 import { ChunkedBlobReader } from './chunked-reader.js'
 import { decodeChunkList, encodeChunkList, type ListedChunk, ListedChunks } from './embedded-chunk-list.js'
+import type { FramedBlob, FramedBlobs } from './framed-blobs.js'
 import { MemoryBlobReader } from './memory-reader.js'
 import { BlobWriterBase } from './writer-base.js'
 
@@ -70,7 +73,7 @@ export async function readVerified(
  * Blobs in an embedded store: content in segments, cut at content-defined boundaries of 256 KiB on average, every read
  * verified. Writes return once they are on disk; many at once share one sync.
  */
-export class EmbeddedBlobService implements BlobService {
+export class EmbeddedBlobService implements BlobService, FramedBlobs {
   /** The engine, which the service does not close. */
   readonly engine: EmbeddedStore
   readonly #backend: string
@@ -140,6 +143,21 @@ export class EmbeddedBlobService implements BlobService {
     return digest
   }
 
+  get chunkSizes(): ChunkSizes {
+    return chunkSizes()
+  }
+
+  async takesFrames(): Promise<boolean> {
+    return true
+  }
+
+  async putFramed(blobs: readonly FramedBlob[], { signal }: CallOptions = {}): Promise<void> {
+    signal?.throwIfAborted()
+    const session = new EmbeddedSessionBlobs(this.engine)
+    for (const blob of blobs) session.putFramed(blob)
+    await session.commit()
+  }
+
   #guard<T>(digest: B3Digest, call: () => T): T {
     try {
       return call()
@@ -201,6 +219,22 @@ export class EmbeddedSessionBlobs implements Pick<BlobService, 'has' | 'put' | '
       throw engineError(error, digest, this.#backend)
     }
     return digest
+  }
+
+  /** Takes a blob as frames, which nobody checks. */
+  putFramed({ digest, chunks }: FramedBlob): void {
+    try {
+      for (const { digest: key, size, frame } of chunks) {
+        if (this.#session.joinPending(key.bytes) || isSound(this.#engine, key.bytes)) continue
+        const payload = framePays(size, frame.length) ? frame : expandChunk(frame, size)
+        this.#session.appendPayload(key.bytes, size, payload)
+      }
+      if (chunks.length < 2) return
+      const list = chunks.map((chunk) => ({ digest: chunk.digest.bytes, size: chunk.size }))
+      this.#session.put('blobs', digest.bytes, encodeChunkList(list))
+    } catch (error) {
+      throw engineError(error, digest, this.#backend)
+    }
   }
 
   openWrite(options?: CallOptions): BlobWriter {

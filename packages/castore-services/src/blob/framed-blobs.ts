@@ -1,6 +1,5 @@
 import type { B3Digest } from '@neve/castore-model'
 import type { ChunkSizes } from '@neve/fastcdc'
-import type { BlobService } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
 
 /** A chunk that is ready to be stored. */
@@ -12,20 +11,32 @@ export interface FramedChunk {
   readonly frame: Uint8Array
 }
 
-/** What a service can do that stores chunks as zstd frames: take them from threads that cut and compress elsewhere. */
+/** A blob that is ready to be stored. */
+export interface FramedBlob {
+  readonly digest: B3Digest
+  /** In order, all of them, as FastCDC cuts the blob; none for the empty blob. */
+  readonly chunks: readonly FramedChunk[]
+}
+
+/** What a service can do that takes blobs as zstd frames, from threads that cut and compress elsewhere. */
 export interface FramedBlobs {
   /** How blobs are cut, in bytes. */
   readonly chunkSizes: ChunkSizes
 
-  /**
-   * Stores a whole blob. Returns once it is durable.
-   *
-   * @param chunks in order, all of them, as FastCDC with `chunkSizes` cuts the blob; none for the empty blob. Nobody
-   *   checks them
-   */
-  putFramed(digest: B3Digest, chunks: readonly FramedChunk[], options?: CallOptions): Promise<void>
+  /** Whether it does take them: of a server that has to be asked. */
+  takesFrames(options?: CallOptions): Promise<boolean>
 
-  /** The first half of `putFramed`, for some of the chunks. @returns whether there were any, all of them new */
+  /**
+   * Stores whole blobs, together no more than fits a message. Returns once they are durable.
+   *
+   * @param blobs nobody who is not a server's checks them
+   */
+  putFramed(blobs: readonly FramedBlob[], options?: CallOptions): Promise<void>
+}
+
+/** What a service can do beside that takes large blobs in pieces. */
+export interface FramedChunks extends FramedBlobs {
+  /** The first half of `putFramed`, for some of the chunks of a blob. @returns whether there were any, all of them new */
   putFramedChunks(chunks: readonly FramedChunk[], options?: CallOptions): Promise<boolean>
 
   /**
@@ -41,12 +52,16 @@ export interface FramedBlobs {
   ): Promise<void>
 }
 
-/** The service, if it takes framed chunks. */
-export function framedBlobs(blobs: BlobService): (BlobService & FramedBlobs) | undefined {
-  return 'putFramed' in blobs &&
-    'putFramedChunks' in blobs &&
-    'putFramedList' in blobs &&
-    'chunkSizes' in blobs
-    ? (blobs as BlobService & FramedBlobs)
+/** The service, if it may take framed blobs: ask `takesFrames` once before. */
+export function framedBlobs(blobs: object): FramedBlobs | undefined {
+  return 'putFramed' in blobs && 'takesFrames' in blobs && 'chunkSizes' in blobs
+    ? (blobs as FramedBlobs)
+    : undefined
+}
+
+/** The service, if it takes framed chunks of large blobs. */
+export function framedChunks(blobs: FramedBlobs | undefined): FramedChunks | undefined {
+  return blobs !== undefined && 'putFramedChunks' in blobs && 'putFramedList' in blobs
+    ? (blobs as FramedChunks)
     : undefined
 }

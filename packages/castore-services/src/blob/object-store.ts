@@ -10,6 +10,8 @@ import type {
 } from '../blob-service.js'
 import { DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
+import { linkSignals } from '../concurrency/linked-signal.js'
+import { sharedController } from '../concurrency/shared-controller.js'
 import { SlotAllowance } from '../concurrency/slot-threads.js'
 import { BlobTooLargeError, CastoreError, DataLossError } from '../errors.js'
 import type { ObjectStore } from '../object-store/object-store.js'
@@ -18,7 +20,7 @@ import { ChunkLists } from './chunk-lists.js'
 import { ChunkObjects } from './chunk-objects.js'
 import { ChunkedBlobReader } from './chunked-reader.js'
 import { FrameThreads } from './frame-threads.js'
-import type { FramedBlobs, FramedChunk } from './framed-blobs.js'
+import type { FramedBlob, FramedChunk, FramedChunks } from './framed-blobs.js'
 import { MemoryBlobReader } from './memory-reader.js'
 import { ObjectStoreBlobWriter } from './object-store-writer.js'
 
@@ -55,7 +57,7 @@ const NOTHING = new Uint8Array(0)
  * (spec 02 section 11): chunks, cut at content-defined boundaries, as zstd frames under `chunks/b3/`, and what a blob
  * is made of under `blobs/b3/`. Every read is verified. A write is acknowledged when the store has it.
  */
-export class ObjectStoreBlobService implements BlobService, FramedBlobs {
+export class ObjectStoreBlobService implements BlobService, FramedChunks {
   /** How blobs are cut, in bytes. */
   readonly chunkSizes: ChunkSizes
   readonly #backend: string
@@ -146,11 +148,26 @@ export class ObjectStoreBlobService implements BlobService, FramedBlobs {
     return await writer.close()
   }
 
-  async putFramed(
-    digest: B3Digest,
-    chunks: readonly FramedChunk[],
-    options: CallOptions = {},
-  ): Promise<void> {
+  async takesFrames(): Promise<boolean> {
+    return true
+  }
+
+  async putFramed(blobs: readonly FramedBlob[], { signal }: CallOptions = {}): Promise<void> {
+    const controller = sharedController()
+    using linked = linkSignals(controller.signal, signal)
+    let failure: { readonly error: unknown } | undefined
+    const putting = blobs.map((blob) =>
+      this.#putBlob(blob, linked).catch((error: unknown) => {
+        failure ??= { error }
+        controller.abort(error)
+      }),
+    )
+    // All of them are waited for: their frames are the caller's again when this settles.
+    await Promise.all(putting)
+    if (failure !== undefined) throw failure.error
+  }
+
+  async #putBlob({ digest, chunks }: FramedBlob, options: CallOptions): Promise<void> {
     const written = await this.putFramedChunks(chunks, options)
     await this.putFramedList(digest, chunks, written, options)
   }
@@ -227,12 +244,13 @@ export class ObjectStoreBlobService implements BlobService, FramedBlobs {
 
   async #putSmall(content: Uint8Array, options: CallOptions): Promise<B3Digest> {
     if (content.length === 0) {
-      await this.putFramed(B3Digest.EMPTY, [], options)
+      await this.#putBlob({ digest: B3Digest.EMPTY, chunks: [] }, options)
       return B3Digest.EMPTY
     }
     if (content.length <= SMALL) {
       const digest = B3Digest.of(content)
-      await this.putFramed(digest, [{ digest, size: content.length, frame: framedChunk(content) }], options)
+      const frame = framedChunk(content)
+      await this.#putBlob({ digest, chunks: [{ digest, size: content.length, frame }] }, options)
       return digest
     }
     const slot = await this.#slots.take(options)
@@ -241,7 +259,7 @@ export class ObjectStoreBlobService implements BlobService, FramedBlobs {
       const { digests, frames } = await this.#threads.run({ slot, lengths: [content.length] })
       const digest = B3Digest.adopt(digests)
       const frame = slot.packed.subarray(0, frames[0])
-      await this.putFramed(digest, [{ digest, size: content.length, frame }], options)
+      await this.#putBlob({ digest, chunks: [{ digest, size: content.length, frame }] }, options)
       return digest
     } finally {
       this.#slots.give(slot)

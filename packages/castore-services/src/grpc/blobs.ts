@@ -1,5 +1,7 @@
 import { B3Digest } from '@neve/castore-model'
+import type { ChunkSizes } from '@neve/fastcdc'
 import { Status } from 'nice-grpc-common'
+import type { FramedBlob, FramedBlobs } from '../blob/framed-blobs.js'
 import { BlobWriterBase } from '../blob/writer-base.js'
 import type {
   BlobReader,
@@ -15,6 +17,7 @@ import { GrpcBlobListStore } from './blob-list-store.js'
 import { type GrpcBlobServiceOptions, UnsplitBlobService } from './blob-service.js'
 import type { GrpcChannel } from './channel.js'
 import { GrpcChunkStore } from './chunk-store.js'
+import { FramedUploads } from './framed-uploads.js'
 import { GrpcStatusError } from './status-error.js'
 
 /** What nobody has: the answer says only whether the service is there. */
@@ -27,9 +30,10 @@ const NOBODY = B3Digest.from(new Uint8Array(B3Digest.LENGTH))
  *
  * Nothing that the server says is believed: contents are hashed before anybody sees them.
  */
-export class GrpcBlobService implements BlobService {
+export class GrpcBlobService implements BlobService, FramedBlobs {
   readonly #unsplit: BlobService
   readonly #split: BlobService
+  readonly #framed: FramedUploads
   #preferred: BlobService
   #settled = false
 
@@ -41,7 +45,20 @@ export class GrpcBlobService implements BlobService {
       lists: new GrpcBlobListStore(channel),
       backend: channel.name,
     })
+    this.#framed = new FramedUploads(channel)
     this.#preferred = this.#unsplit
+  }
+
+  get chunkSizes(): ChunkSizes {
+    return this.#framed.chunkSizes
+  }
+
+  takesFrames(options?: CallOptions): Promise<boolean> {
+    return this.#framed.takesFrames(options)
+  }
+
+  putFramed(blobs: readonly FramedBlob[], options?: CallOptions): Promise<void> {
+    return this.#framed.putFramed(blobs, options)
   }
 
   has(digest: B3Digest, options?: CallOptions): Promise<boolean> {

@@ -1,7 +1,13 @@
 import { B3Digest } from '@neve/castore-model'
 import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
 import { encodeChunkList, engineOf } from '../blob/embedded.js'
-import { type FramedBlobs, type FramedChunk, framedBlobs } from '../blob/framed-blobs.js'
+import {
+  type FramedBlob,
+  type FramedBlobs,
+  type FramedChunk,
+  framedBlobs,
+  framedChunks,
+} from '../blob/framed-blobs.js'
 import type { BlobService } from '../blob-service.js'
 import { sharedController } from '../concurrency/shared-controller.js'
 import type { Slot, SlotAllowance } from '../concurrency/slot-threads.js'
@@ -23,7 +29,7 @@ export class ContentStore {
   readonly blobs: BlobService
   readonly #engine: EmbeddedStore | undefined
   readonly #session: WriteSession | undefined
-  readonly #framed: FramedBlobs | undefined
+  #framed: FramedBlobs | undefined
   readonly #started = { blobs: new Set<string>(), chunks: new Set<string>() }
   readonly #controllers = new Map<Slot, AbortController>()
   #allNew = true
@@ -40,15 +46,26 @@ export class ContentStore {
     this.blobs = blobs
     this.#engine = engineOf(blobs)
     this.#session = session
-    const framed = framedBlobs(blobs)
-    const average = framed?.chunkSizes.average ?? 0
-    this.#framed = average >= LEAST_AVERAGE && average <= MOST_AVERAGE ? framed : undefined
     this.#slots = slots
+  }
+
+  /** Finds out what the service takes. Nothing else may be called before it has settled. */
+  async prepare(signal: AbortSignal | undefined): Promise<void> {
+    if (this.#session !== undefined) return
+    const framed = framedBlobs(this.blobs)
+    const average = framed?.chunkSizes.average ?? 0
+    if (average < LEAST_AVERAGE || average > MOST_AVERAGE) return
+    if ((await framed?.takesFrames({ signal })) === true) this.#framed = framed
   }
 
   /** What tasks make of contents; nothing where they are handed to the service. */
   get framing(): Framing {
     return this.#session === undefined ? this.#framed?.chunkSizes.average : 'records'
+  }
+
+  /** The same of files that are larger than a task. */
+  get framingOfLarge(): Framing {
+    return this.#session !== undefined || framedChunks(this.#framed) !== undefined ? this.framing : undefined
   }
 
   /** Whether anything is stored yet that contents could be in already. */
@@ -71,16 +88,19 @@ export class ContentStore {
       }
       return
     }
+    const framed: FramedBlob[] = []
     for (const file of contentsOf(result)) {
       if (this.#isStarted('blobs', file.digest)) continue
+      this.newBytes += file.size
       if (this.#framed !== undefined && file.size > 0) {
-        this.#storeFramed(this.#framed, slot, file)
+        framed.push(this.#framedBlob(slot, file))
         continue
       }
       const content = Uint8Array.prototype.slice.call(slot.raw, file.rawOffset, file.rawOffset + file.size)
-      this.newBytes += file.size
       this.hold(slot, this.blobs.put(content, { signal: this.#signalOf(slot) }))
     }
+    if (this.#framed === undefined || framed.length === 0) return
+    this.hold(slot, this.#framed.putFramed(framed, { signal: this.#signalOf(slot) }))
   }
 
   /** Starts to store framed chunks. */
@@ -88,7 +108,10 @@ export class ContentStore {
     if (this.#session !== undefined) {
       const offsets = chunks.map(({ recordOffset }) => recordOffset).filter((offset) => offset >= 0)
       this.#storeRecords(this.#session, slot, offsets)
-    } else if (this.#framed !== undefined) {
+      return
+    }
+    const service = framedChunks(this.#framed)
+    if (service !== undefined) {
       const news = chunks.filter((chunk) => !this.#isStarted('chunks', chunk.digest))
       for (const { size, storedLength } of news) {
         this.newBytes += size
@@ -96,7 +119,7 @@ export class ContentStore {
       }
       const signal = this.#signalOf(slot)
       const framed = news.map((chunk) => framedChunkOf(slot, chunk))
-      const putting = this.#framed.putFramedChunks(framed, { signal }).then((written) => {
+      const putting = service.putFramedChunks(framed, { signal }).then((written) => {
         this.#allNew &&= written
       })
       this.hold(slot, putting)
@@ -114,11 +137,12 @@ export class ContentStore {
   /** Stores the list of chunks of a blob that has several, when the chunks are. */
   async storeList(digest: Uint8Array, chunks: readonly ChunkResult[]): Promise<void> {
     this.#session?.put('blobs', digest, encodeChunkList(chunks))
-    if (this.#framed === undefined || this.#session !== undefined) return
+    const service = framedChunks(this.#framed)
+    if (service === undefined || this.#session !== undefined) return
     await this.settle()
     this.check()
     const list = chunks.map((chunk) => ({ digest: B3Digest.from(chunk.digest), size: chunk.size }))
-    await this.#framed.putFramedList(B3Digest.from(digest), list, this.#allNew)
+    await service.putFramedList(B3Digest.from(digest), list, this.#allNew)
   }
 
   /** Whether this ingestion has stored the same before, or is about to; else it is from now on. */
@@ -130,12 +154,10 @@ export class ContentStore {
     return false
   }
 
-  #storeFramed(framed: FramedBlobs, slot: Slot, file: FileContent): void {
-    const signal = this.#signalOf(slot)
+  #framedBlob(slot: Slot, file: FileContent): FramedBlob {
     const chunks = file.chunks.map((chunk) => framedChunkOf(slot, chunk))
-    this.newBytes += file.size
     for (const { frame } of chunks) this.storedBytes += frame.length
-    this.hold(slot, framed.putFramed(B3Digest.from(file.digest), chunks, { signal }))
+    return { digest: B3Digest.from(file.digest), chunks }
   }
 
   /** Gives a slot back once nothing of it is being written any more. */

@@ -61,6 +61,7 @@ export class Ingestion {
   }
 
   async run(): Promise<IngestPathResult> {
+    await this.#content.prepare(this.#options.signal)
     // Files that are known take so little time that a thread less, which need not start, is faster.
     this.#known = this.#useRecords && this.#engine !== undefined && isRecorded(this.#engine, this.#root)
     this.#workers.limit = this.#workers.count - (this.#known ? 1 : 0)

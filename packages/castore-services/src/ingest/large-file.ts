@@ -67,7 +67,7 @@ export class LargeFile {
     failed: (failure: FileFailure) => Error,
     check: () => void,
   ): Promise<LargeFileResult> {
-    const writer = this.#content.framing === undefined ? this.#content.blobs.openWrite() : undefined
+    const writer = this.#content.framingOfLarge === undefined ? this.#content.blobs.openWrite() : undefined
     const chunks: ChunkResult[] = []
     let storing: Promise<void> = Promise.resolve()
     let lost: { readonly error: unknown } | undefined
@@ -140,7 +140,7 @@ export class LargeFile {
   }
 
   async #scan(slot: Slot, offset: number): Promise<Scanned> {
-    const { framing } = this.#content
+    const framing = this.#content.framingOfLarge
     const task = { type: 'scan', scan: this.#pin, path: this.#path, slot, offset, framing } as const
     const result = await this.#workers.run(task, this.#pin)
     return { slot, result: result as ScanResult }
@@ -167,7 +167,7 @@ export class LargeFile {
       await writer.write(new Uint8Array(slot.raw.subarray(0, scan.used)))
       return []
     }
-    const { lookUp, framing } = this.#content
+    const { lookUp, framingOfLarge: framing } = this.#content
     const task = { type: 'pack', slot, lengths: scan.lengths, lookUp, framing } as const
     const result = await this.#workers.run(task, undefined, this.#pin)
     return (result as PackResult).chunks

@@ -13,6 +13,7 @@ import {
 } from '../batch-definitions.js'
 import type { ServiceImplementationOptions } from './blob-service.js'
 import { requestedDigest } from './digest.js'
+import { putVerified } from './framed-blobs.js'
 import { serverError, statusOf } from './status.js'
 
 /** So many blobs of one call are read at once: together they are small. */
@@ -83,6 +84,14 @@ export function blobBatchImplementation(
         return { digests: put.map(({ bytes }) => bytes) }
       } catch (error) {
         throw failure('Put', error, context)
+      }
+    },
+    async PutFramed(sent, context) {
+      try {
+        await putVerified(blobs, sent, { signal: sharedSignal(context.signal) })
+        return {}
+      } catch (error) {
+        throw failure('PutFramed', error, context)
       }
     },
   }
