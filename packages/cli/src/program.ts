@@ -32,6 +32,8 @@ Environment:
                           where --log-level, --log-format are not given
   NEVE_TOKEN              sent to gRPC servers whose address names no token-file
   NEVE_LISTEN_ADDRESS     where daemons listen without --listen-address
+  NEVE_HTTP_LISTEN_ADDRESS
+                          where the binary cache is served without --http, or --listen-address of nar-bridge
   NEVE_DEBUG              1 shows stack traces
   OTEL_*                  where to tell traces and metrics, by OpenTelemetry's own names: docs/observability.md
 

@@ -10,6 +10,7 @@ import {
 } from '@neve/castore-services/grpc'
 import { describe, expect, test } from 'vitest'
 import { listenPlan } from '../src/daemon/listening.js'
+import { grpcRequest } from '../src/daemon/options.js'
 import { grpcurl, missingGrpcurl } from './grpcurl.js'
 import { type Daemon, startDaemon } from './servers.js'
 import { neve, noise, ONE_LINE, requireReal, sampleTree, temporaryFolder } from './support.js'
@@ -39,7 +40,8 @@ function all(url: string): string[] {
 
 describe('whom a daemon lets in', () => {
   test('08#2 it listens on loopback unless told otherwise', () => {
-    expect(listenPlan({}, {}).addresses).toEqual([{ kind: 'tcp', host: '::1', port: 8000 }])
+    const { places } = listenPlan([grpcRequest({})], {})
+    expect(places.map(({ address }) => address)).toEqual([{ kind: 'tcp', host: '::1', port: 8000 }])
   })
 
   test.each([

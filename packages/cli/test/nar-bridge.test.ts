@@ -82,8 +82,8 @@ describe('neve nar-bridge', () => {
     expect((await nix('nix', 'copy', '--to', first.urls[0]!, path)).status).toBe(0)
     const narinfo = await (await fetch(`${first.urls[0]}/${path.slice(11, 43)}.narinfo`)).text()
     expect(narinfo).toContain('\nCompression: zstd\n')
-    await first.says(' 200 ')
-    const put = /PUT (\/nar\/\S+\.xz) 200 /.exec(first.stderr())![1]!
+    await first.says('.xz status=200')
+    const put = /method=PUT target=(\/nar\/\S+\.xz) status=200 /.exec(first.stderr())![1]!
     expect(await first.stop()).toBe(0)
     const again = await start()
     expect((await fetch(`${again.urls[0]}${put}`)).status).toBe(200)

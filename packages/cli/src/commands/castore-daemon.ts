@@ -1,7 +1,7 @@
 import { Command } from 'commander'
 import type { Context } from '../context.js'
-import { addDaemonOptions, DAEMON_HELP } from '../daemon/options.js'
-import { serveStore } from '../grpc-daemon.js'
+import { addDaemonOptions, DAEMON_HELP, type DaemonOptions, grpcRequest } from '../daemon/options.js'
+import { serveStore } from '../daemon/serve-store.js'
 
 const EXAMPLES = `
 Examples:
@@ -19,5 +19,8 @@ export function castoreDaemonCommand(context: Context): Command {
   )
   return addDaemonOptions(command)
     .addHelpText('after', EXAMPLES)
-    .action((_: unknown, self: Command) => serveStore(context, self.optsWithGlobals(), 'castore'))
+    .action((_: unknown, self: Command) => {
+      const options = self.optsWithGlobals<DaemonOptions>()
+      return serveStore(context, options, [grpcRequest(options)], 'castore')
+    })
 }

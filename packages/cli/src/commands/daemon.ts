@@ -1,7 +1,15 @@
 import { Command } from 'commander'
 import type { Context } from '../context.js'
-import { addDaemonOptions, DAEMON_HELP } from '../daemon/options.js'
-import { serveStore } from '../grpc-daemon.js'
+import {
+  addDaemonOptions,
+  addHttpListening,
+  besideRequest,
+  DAEMON_HELP,
+  type DaemonOptions,
+  grpcRequest,
+} from '../daemon/options.js'
+import { serveStore } from '../daemon/serve-store.js'
+import { addHttpOptions } from '../http/options.js'
 
 const EXAMPLES = `
 Examples:
@@ -11,20 +19,29 @@ Examples:
   $ neve daemon -l 0.0.0.0:8443 --tls-cert server.pem --tls-key server.key --token-file /etc/neve/tokens
   $ neve daemon -l 0.0.0.0:8443 --tls-cert server.pem --tls-key server.key --tls-client-ca clients.pem
   $ neve daemon --listen-address sd-listen --store-config stores.toml --read-only
+  $ neve daemon --http --sign-key cache.key
+  $ neve daemon --http 0.0.0.0:9000 --read-only
   $ ssh host neve daemon --listen-address stdio
 
 Blobs, directories and path infos are served together, so that this is a whole store for others:
   $ neve import --store grpc+unix:/run/neve.sock ./result
   $ neve pull --from grpc+unix:/run/neve.sock --all
+
+With --http the same process serves the same store to Nix and browsers, as neve nar-bridge does; where, says
+NEVE_HTTP_LISTEN_ADDRESS when no flag does. Tokens, certificates and --read-only are for both.
 ${DAEMON_HELP}`
 
 /** `neve daemon` (spec 08 section 3.1). */
 export function daemonCommand(context: Context): Command {
   const command = new Command('daemon').description(
-    'Serve a store over gRPC, to clients of Neve, Tvix and Snix: blobs, directories and path infos.',
+    'Serve a store over gRPC, to clients of Neve, Tvix and Snix, and as a binary cache over HTTP, to Nix.',
   )
-  return addDaemonOptions(command)
+  addHttpOptions(addHttpListening(addDaemonOptions(command)))
+  return command
     .option('--no-list', 'do not tell clients which path infos there are')
     .addHelpText('after', EXAMPLES)
-    .action((_: unknown, self: Command) => serveStore(context, self.optsWithGlobals(), 'store'))
+    .action((_: unknown, self: Command) => {
+      const options = self.optsWithGlobals<DaemonOptions>()
+      return serveStore(context, options, [grpcRequest(options), besideRequest(options)], 'store')
+    })
 }

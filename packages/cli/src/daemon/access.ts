@@ -1,6 +1,7 @@
 import { closeSync, openSync, readSync } from 'node:fs'
 import type { GrpcServerTls } from '@neve/castore-services/grpc/server'
 import { systemReason, UsageError } from '../messages.js'
+import type { Protocol } from './listening.js'
 import type { AccessOptions } from './options.js'
 
 /**
@@ -48,12 +49,19 @@ function read(flag: string, path: string): Uint8Array {
 /**
  * For addresses that other machines can reach.
  *
- * @throws UsageError when everybody would get in, and nobody said that this is wanted
+ * @throws UsageError when everybody would get in, and nobody said that this is wanted. Binary caches that take nothing
+ *   are for everybody usually
  */
-export function expectAccessControl(address: string, options: AccessOptions): void {
-  const { tlsClientCa, tokenFile, insecure = false } = options
+export function expectAccessControl(
+  { flag, protocol }: { readonly flag: string; readonly protocol: Protocol },
+  address: string,
+  options: AccessOptions,
+): void {
+  const { tlsClientCa, tokenFile, readOnly = false, insecure = false } = options
   if (tlsClientCa !== undefined || tokenFile !== undefined || insecure) return
+  if (protocol === 'http' && readOnly) return
+  const ways = protocol === 'http' ? '--token-file, --read-only' : '--tls-client-ca or --token-file'
   throw new UsageError(
-    `--listen-address ${address} can be reached by others: give --tls-client-ca or --token-file, or --insecure to let in everybody`,
+    `${flag} ${address} can be reached by others: give ${ways}, or --insecure to let in everybody`,
   )
 }

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { listenerUrl } from '@neve/castore-services/grpc/server'
 import {
   type BoundSocket,
@@ -11,11 +12,29 @@ import {
 } from '@neve/castore-services/listen'
 import { UsageError } from '../messages.js'
 import { expectAccessControl } from './access.js'
-import { type AccessOptions, DEFAULT_LISTEN, type ListeningOptions, socketMode } from './options.js'
+import { type AccessOptions, type ListeningOptions, socketMode } from './options.js'
+import type { ConnectionOrigin } from './store-server.js'
+
+/** What is spoken over a connection. */
+export type Protocol = 'grpc' | 'http'
+
+/** Where a command is asked to listen. */
+export interface ListenRequest {
+  /** What said so, for messages. */
+  readonly flag: string
+  readonly protocol: Protocol
+  readonly addresses: readonly string[]
+}
+
+/** One address to listen on. */
+export interface ListenPlace {
+  readonly address: Exclude<ListenAddress, { readonly kind: 'stdio' }>
+  readonly request: Omit<ListenRequest, 'addresses'>
+}
 
 /** Where to listen, understood and checked before anything is opened. */
 export interface ListenPlan {
-  readonly addresses: readonly Exclude<ListenAddress, { readonly kind: 'stdio' }>[]
+  readonly places: readonly ListenPlace[]
   /** Whether one connection comes over standard input and output. */
   readonly stdio: boolean
   readonly options: ListenSocketOptions
@@ -23,20 +42,24 @@ export interface ListenPlan {
 
 /** @throws UsageError for an address that is none, or that lets in everybody without `--insecure` */
 export function listenPlan(
+  requests: readonly ListenRequest[],
   options: ListeningOptions & AccessOptions,
-  environment: Readonly<Record<string, string | undefined>> = process.env,
 ): ListenPlan {
-  const variable = environment['NEVE_LISTEN_ADDRESS']?.split(/\s+/).filter((text) => text !== '') ?? []
-  const texts = options.listenAddress ?? (variable.length > 0 ? variable : [DEFAULT_LISTEN])
-  const parsed = texts.map((text) => {
-    const address = parse(text)
-    if (address.kind === 'tcp' && !isLoopback(address.host)) expectAccessControl(text, options)
-    return address
-  })
-  const addresses = parsed.filter((address) => address.kind !== 'stdio')
+  const places: ListenPlace[] = []
+  let stdio = false
+  for (const { addresses, ...request } of requests) {
+    for (const text of addresses) {
+      const address = parse(request.flag, text)
+      if (address.kind !== 'stdio') {
+        if (address.kind === 'tcp' && !isLoopback(address.host)) expectAccessControl(request, text, options)
+        places.push({ address, request })
+      } else if (request.protocol === 'grpc') stdio = true
+      else throw new UsageError(`${request.flag}: HTTP is not served over standard input and output`)
+    }
+  }
   return {
-    addresses,
-    stdio: addresses.length < parsed.length,
+    places,
+    stdio,
     options: {
       unlink: options.unixListenUnlink,
       mode: socketMode(options.unixListenChmod),
@@ -52,17 +75,17 @@ export function listenPlan(
   }
 }
 
-function parse(text: string): ListenAddress {
+function parse(flag: string, text: string): ListenAddress {
   try {
     return parseListenAddress(text)
   } catch (error) {
-    throw new UsageError(`--listen-address: ${error instanceof Error ? error.message : String(error)}`)
+    throw new UsageError(`${flag}: ${error instanceof Error ? error.message : String(error)}`)
   }
 }
 
 /** The sockets of a plan, all of them listening. */
 export class Sockets implements AsyncDisposable {
-  readonly #bound: BoundSocket[] = []
+  readonly #bound: { readonly socket: BoundSocket; readonly protocol: Protocol }[] = []
 
   /**
    * Begins to listen.
@@ -70,29 +93,38 @@ export class Sockets implements AsyncDisposable {
    * @throws CastoreError; UsageError for a socket that was passed, if it lets in everybody without `--insecure`
    */
   async open(
-    { addresses, options }: ListenPlan,
+    { places, options }: ListenPlan,
     access: AccessOptions,
-    onConnection: OnConnection,
+    onConnection: (socket: Socket, via: ConnectionOrigin) => void,
     more: Pick<ListenSocketOptions, 'paused' | 'onError'>,
   ): Promise<void> {
-    for (const address of addresses) {
-      const bound = await listenOn(address, onConnection, { ...options, ...more })
-      this.#bound.push(...bound)
-      for (const { remote, address: text } of bound) if (remote) expectAccessControl(text, access)
+    for (const { address, request } of places) {
+      const { protocol } = request
+      const connect: OnConnection = (socket, { tcp }) => onConnection(socket, { tcp, protocol })
+      const bound = await listenOn(address, connect, { ...options, ...more })
+      this.#bound.push(...bound.map((socket) => ({ socket, protocol })))
+      for (const { remote, address: text } of bound) if (remote) expectAccessControl(request, text, access)
     }
   }
 
   /** Those over which a token, or anything else, can be read on its way. */
   get remote(): readonly string[] {
-    return this.#bound.filter(({ remote }) => remote).map(({ address }) => address)
+    return this.#bound.filter(({ socket }) => socket.remote).map(({ socket }) => socket.address)
   }
 
   /** What clients may use: URLs, and names where there is no URL. */
   urls(tls: boolean): string[] {
-    return this.#bound.map((socket) => listenerUrl(socket, tls))
+    return this.#bound.map(({ socket, protocol }) =>
+      protocol === 'http' ? httpUrl(socket, tls) : listenerUrl(socket, tls),
+    )
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#bound.splice(0).map((socket) => socket.close()))
+    await Promise.all(this.#bound.splice(0).map(({ socket }) => socket.close()))
   }
+}
+
+/** What browsers and Nix take; socket files have no URL. */
+function httpUrl({ kind, address }: BoundSocket, tls: boolean): string {
+  return kind === 'tcp' ? `${tls ? 'https' : 'http'}://${address}` : address
 }

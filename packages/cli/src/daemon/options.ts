@@ -1,5 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { GlobalOptions } from '../context.js'
+import type { HttpOptions } from '../http/options.js'
+import type { ListenRequest } from './listening.js'
 
 /** Who may connect to a socket file. */
 const SOCKET_MODES = { owner: 0o600, group: 0o660, everybody: 0o666 } as const
@@ -23,44 +25,109 @@ export interface AccessOptions {
   readonly tlsKey?: string
   readonly tlsClientCa?: string
   readonly tokenFile?: string
+  readonly readOnly?: boolean
   readonly insecure?: boolean
 }
 
-/** Options of the commands that serve a store over gRPC. They can be sent to another process as JSON. */
-export interface DaemonOptions extends GlobalOptions, ListeningOptions, AccessOptions {
-  readonly readOnly?: boolean
+/** Options of the commands that serve a store. They can be sent to another process as JSON. */
+export interface DaemonOptions extends GlobalOptions, ListeningOptions, AccessOptions, HttpOptions {
   readonly verifyPut?: boolean
   readonly workers: number
   readonly grace: number
   readonly readyFd?: number
+  /** Where the binary cache is served beside gRPC. */
+  readonly http?: readonly string[]
   /** False with `--no-list`. */
   readonly list?: boolean
 }
 
-export const DEFAULT_LISTEN = '[::1]:8000'
+const DEFAULT_GRPC = '[::1]:8000'
+const DEFAULT_HTTP = '[::1]:9000'
 
-/** What the help of these commands ends with. */
-export const DAEMON_HELP = `
+/** Where `--listen-address` or the environment wants gRPC to be served. */
+export function grpcRequest({ listenAddress }: ListeningOptions): ListenRequest {
+  const addresses = listenAddress ?? addressesOf(process.env['NEVE_LISTEN_ADDRESS']) ?? [DEFAULT_GRPC]
+  return { flag: '--listen-address', protocol: 'grpc', addresses }
+}
+
+/** The same for HTTP, of a command that serves nothing else. */
+export function httpRequest({ listenAddress }: ListeningOptions): ListenRequest {
+  const addresses = listenAddress ?? addressesOf(process.env['NEVE_HTTP_LISTEN_ADDRESS']) ?? [DEFAULT_HTTP]
+  return { flag: '--listen-address', protocol: 'http', addresses }
+}
+
+/** Where `--http` or the environment wants HTTP to be served beside gRPC, if anywhere. */
+export function besideRequest({ http }: DaemonOptions): ListenRequest {
+  const addresses = http ?? addressesOf(process.env['NEVE_HTTP_LISTEN_ADDRESS']) ?? []
+  return { flag: '--http', protocol: 'http', addresses }
+}
+
+/** The addresses that a variable has, separated by spaces; undefined where it has none. */
+function addressesOf(variable = ''): readonly string[] | undefined {
+  const texts = variable.split(/\s+/).filter((text) => text !== '')
+  return texts.length === 0 ? undefined : texts
+}
+
+const ADDRESSES = `
 An ADDRESS is one of
   IPv4:port, [IPv6]:port   TCP; port 0 is any that is free. Host names are not taken
   /path, ./path            a socket file
   @name                    an abstract socket, which has no file
   sd-listen                the socket that systemd passed; sd-listen:NAME those of a name, sd-listen:* all
-  stdio, inetd, -          one connection over standard input and output
-NEVE_LISTEN_ADDRESS says where, separated by spaces, when no flag does.
+`
 
+const RUNNING = `
 The line on standard error that tells the URLs appears once clients can connect. A stop (SIGTERM or Ctrl-C) lets calls
 that run end, for as long as --grace says; a second one ends at once.
 
 On addresses that other machines can reach it needs --tls-client-ca, so that only clients with a certificate get in;
 or --token-file, so that only those with a token do; or --insecure. A token file has 'read TOKEN' or 'write TOKEN' on
-each line, and is for its owner and group only; SIGHUP has it read again. Clients take theirs from NEVE_TOKEN, or from
+each line, and is for its owner and group only; SIGHUP has it read again.`
+
+/** What the help of commands that serve HTTP alone ends with. */
+export const HTTP_HELP = `${ADDRESSES}${RUNNING} With --read-only everybody may
+read. Nix sends a token as the password that its netrc file has for the host.
+`
+
+/** What the help of commands that serve gRPC ends with. */
+export const DAEMON_HELP = `${ADDRESSES}\
+  stdio, inetd, -          one connection over standard input and output
+NEVE_LISTEN_ADDRESS says where, separated by spaces, when no flag does.
+${RUNNING} Clients take theirs from NEVE_TOKEN, or from
 the file that their address names: grpc+https://host?token-file=/path
 `
 
-/** Adds the options to a command. */
+/** Adds the options of commands that serve gRPC. */
 export function addDaemonOptions(command: Command): Command {
-  addListeningOptions(command)
+  return addServingOptions(command, DEFAULT_GRPC).option(
+    '--verify-put',
+    'hash a blob when its list of chunks is uploaded, not only when it is read (clients of newest Snix)',
+  )
+}
+
+/** Adds the option that serves the binary cache beside gRPC. */
+export function addHttpListening(command: Command): Command {
+  return command.addOption(
+    new Option(
+      '--http [address]',
+      `serve the store as a binary cache, too: where; may be given several times (without one: ${DEFAULT_HTTP})`,
+    )
+      .preset(DEFAULT_HTTP)
+      .argParser(several),
+  )
+}
+
+/** Adds the options of a command that serves HTTP alone. */
+export function addHttpServingOptions(command: Command): Command {
+  return addServingOptions(command, DEFAULT_HTTP)
+}
+
+function several(text: string, before: readonly string[] = []): readonly string[] {
+  return [...before, text]
+}
+
+function addServingOptions(command: Command, defaultListen: string): Command {
+  addListeningOptions(command, defaultListen)
   return command
     .option(
       '--tls-cert <file>',
@@ -71,10 +138,6 @@ export function addDaemonOptions(command: Command): Command {
     .option('--token-file <file>', 'let in only clients with one of the tokens in this file')
     .option('--insecure', 'let in everybody on addresses that others can reach')
     .option('--read-only', 'refuse everything that would change the store')
-    .option(
-      '--verify-put',
-      'hash a blob when its list of chunks is uploaded, not only when it is read (clients of newest Snix)',
-    )
     .addOption(
       new Option('--workers <number>', 'serve with so many processes; not for stores in memory')
         .default(1)
@@ -92,12 +155,12 @@ export function addDaemonOptions(command: Command): Command {
     )
 }
 
-function addListeningOptions(command: Command): Command {
+function addListeningOptions(command: Command, defaultListen: string): Command {
   return command
     .option(
       '-l, --listen-address <address>',
-      `where to listen; may be given several times (default: ${DEFAULT_LISTEN})`,
-      (address: string, before: readonly string[] = []) => [...before, address],
+      `where to listen; may be given several times (default: ${defaultListen})`,
+      several,
     )
     .option('--unix-listen-unlink', 'replace a socket file on which nobody answers any more')
     .addOption(

@@ -1,10 +1,10 @@
-import type { ServedServices } from '../grpc-daemon.js'
 import type { DaemonOptions } from './options.js'
+import type { ConnectionOrigin, ServedServices } from './store-server.js'
 
 /** What a worker is told. With a connection comes its socket. */
 export type ToWorker =
   | { readonly start: WorkerInit }
-  | { readonly connection: { readonly tcp: boolean } }
+  | { readonly connection: ConnectionOrigin }
   | { readonly reload: true }
   /** Milliseconds for calls that run. */
   | { readonly stop: number }

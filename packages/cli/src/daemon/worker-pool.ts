@@ -1,14 +1,14 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
-import type { StoreServer } from '../grpc-daemon.js'
 import type { Logger } from '../observe/logger.js'
+import type { ConnectionOrigin, StoreServer } from './store-server.js'
 import type { FromWorker, ToWorker, WorkerInit } from './worker-messages.js'
 
 /** A connection that no worker has yet. */
 interface Connection {
   readonly socket: Socket
-  readonly tcp: boolean
+  readonly via: ConnectionOrigin
 }
 
 interface Worker {
@@ -81,9 +81,9 @@ export class WorkerPool implements StoreServer {
   }
 
   /** Hands over a connection of which nothing has been read. */
-  accept(socket: Socket, { tcp }: { readonly tcp: boolean }): void {
+  accept(socket: Socket, via: ConnectionOrigin): void {
     socket.on('error', () => {})
-    this.#handOver({ socket, tcp })
+    this.#handOver({ socket, via })
   }
 
   async reload(): Promise<void> {
@@ -156,7 +156,7 @@ export class WorkerPool implements StoreServer {
   }
 
   #handOver(connection: Connection): void {
-    const { socket, tcp } = connection
+    const { socket, via } = connection
     const worker = this.#serving.shift()
     if (this.#closing !== undefined || (worker === undefined && this.#waiting.length >= MAX_WAITING)) {
       socket.destroy()
@@ -165,7 +165,7 @@ export class WorkerPool implements StoreServer {
     } else {
       this.#serving.push(worker)
       worker.unsent.add(connection)
-      const message: ToWorker = { connection: { tcp } }
+      const message: ToWorker = { connection: via }
       worker.process.send(message, socket, { keepOpen: true }, (error) => {
         if (!worker.unsent.delete(connection)) return
         if (error === null) {

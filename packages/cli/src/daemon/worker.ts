@@ -1,10 +1,10 @@
 import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import { Context } from '../context.js'
-import { openServer, type StoreServer } from '../grpc-daemon.js'
 import type { Output } from '../io.js'
 import { openTelemetry } from '../observe/open-telemetry.js'
 import type { Telemetry } from '../observe/telemetry.js'
+import { type ConnectionOrigin, openServer, type StoreServer } from './store-server.js'
 import type { FromWorker, ToWorker, WorkerInit } from './worker-messages.js'
 
 /** Standard output belongs to the process that listens. */
@@ -40,7 +40,7 @@ async function start({ options, services, debug }: WorkerInit): Promise<void> {
   }
 }
 
-function take(socket: Socket | undefined, via: { readonly tcp: boolean }): void {
+function take(socket: Socket | undefined, via: ConnectionOrigin): void {
   // The client may have gone meanwhile.
   if (socket !== undefined) server!.accept(socket, via)
 }

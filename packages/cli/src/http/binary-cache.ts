@@ -3,8 +3,8 @@ import type { ObjectStore } from '@neve/castore-services/object-store'
 import type { NarBridge, TokenSource } from '@neve/nar-bridge'
 import type { Access } from '@neve/nar-bridge/server'
 import type { Store } from '@neve/store-pathinfo'
-import type { Context } from '../context.js'
 import { describe, oneLine, UsageError } from '../messages.js'
+import type { Logger } from '../observe/logger.js'
 import type { HttpOptions } from './options.js'
 
 /** A binary cache that is ready to be served. */
@@ -16,19 +16,29 @@ export interface BinaryCache extends AsyncDisposable {
 
 /** Inside an embedded store, beside what is its own. */
 const FOLDER = 'binary-cache'
+/** The most of a URL that is logged. */
+const MAX_SHOWN = 1024
+
+/** What a binary cache is made of. */
+export interface BinaryCacheParts {
+  /** Stays open when the cache is disposed of. */
+  readonly store: Store
+  readonly options: HttpOptions
+  readonly tokens: TokenSource | undefined
+  readonly log: Logger
+}
 
 /**
  * Makes a binary cache of a store, as the options say.
  *
- * @param store stays open when the cache is disposed of
  * @throws UsageError for keys that are none, and where uploads could not be remembered; StoreError `invalid-key`
  */
-export async function openBinaryCache(
-  { io }: Context,
-  store: Store,
-  options: HttpOptions,
-  tokens: TokenSource | undefined,
-): Promise<BinaryCache> {
+export async function openBinaryCache({
+  store,
+  options,
+  tokens,
+  log,
+}: BinaryCacheParts): Promise<BinaryCache> {
   const [{ narBridge }, { readKeyFile }, { PublicKey }] = await Promise.all([
     import('@neve/nar-bridge'),
     import('@neve/store-pathinfo'),
@@ -47,10 +57,10 @@ export async function openBinaryCache(
   const bridge = narBridge(store, {
     ...{ priority, compression, readOnly, page, signKeys, requireSignatures, tokens, files },
     onError: ({ method, target }, error) => {
-      io.stderr.write(`neve: ${oneLine(`${method} ${target}`)}: ${describe(error, io.debug)}\n`)
+      log.error({ method, target: shown(target), error: describe(error) }, 'request failed')
     },
   })
-  const onAccess = (access: Access): void => io.stderr.write(`${accessLine(access)}\n`)
+  const onAccess = (access: Access): void => logAccess(log, access)
   return {
     bridge,
     onAccess: options.accessLog === true ? onAccess : undefined,
@@ -73,11 +83,14 @@ async function openFiles(
   )
 }
 
-/** One line, whatever the client sent. */
-function accessLine({ client, method, target, status, bytes, milliseconds, whole }: Access): string {
-  const time = new Date().toISOString()
-  const cut = whole ? '' : ' cut off'
-  return oneLine(
-    `${time} ${client === '' ? '-' : client} ${method} ${target} ${status} ${bytes} B ${milliseconds.toFixed(1)} ms${cut}`,
-  )
+function logAccess(log: Logger, access: Access): void {
+  const { client, method, target, status, bytes, milliseconds, whole } = access
+  const ms = Math.round(milliseconds * 10) / 10
+  const cut = whole ? {} : { cut: true }
+  log.info({ client, method, target: shown(target), status, bytes, ms, ...cut }, 'request')
+}
+
+/** What clients sent is theirs: without what a terminal would obey, and no longer than what means something. */
+function shown(target: string): string {
+  return oneLine(target.length > MAX_SHOWN ? `${target.slice(0, MAX_SHOWN)}…` : target)
 }

@@ -1,23 +1,20 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import type { GlobalOptions } from '../context.js'
 
 /** Options of whatever serves a binary cache. */
-export interface HttpOptions extends GlobalOptions {
+export interface HttpOptions {
   readonly priority?: number
   readonly compression?: 'auto' | 'zstd' | 'none'
   readonly signKey?: readonly string[]
   readonly requireSignature?: readonly string[]
-  readonly tokenFile?: string
   readonly cacheFiles?: string
   readonly readOnly?: boolean
-  readonly insecure?: boolean
   /** False with `--no-page`. */
   readonly page?: boolean
   /** True with `--access-log`. */
   readonly accessLog?: boolean
 }
 
-/** Adds those of them that a binary cache alone needs. */
+/** Adds them to a command. */
 export function addHttpOptions(command: Command): Command {
   const several = (text: string, before: readonly string[] = []) => [...before, text]
   return command
@@ -50,7 +47,7 @@ export function addHttpOptions(command: Command): Command {
       'where to keep what Nix puts beside store paths, such as file:///srv/cache or s3://bucket/cache (default: in the embedded store)',
     )
     .option('--no-page', 'serve Nix only, and no pages for people')
-    .option('--access-log', 'write a line about every request to standard error')
+    .option('--access-log', 'log every HTTP request')
 }
 
 function parsePriority(text: string): number {

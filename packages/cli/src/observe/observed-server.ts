@@ -19,7 +19,7 @@ type Registry = Parameters<NonNullable<CastoreServerInit['extend']>>[0]
 
 /** What {@link observeServer} needs. */
 export interface ObservedServerInit {
-  readonly store: Pick<Store, 'blobs' | 'directories' | 'pathInfos'>
+  readonly backends: StoreBackends
   readonly log: Logger
   /** Fires when the server is about to close. */
   readonly stop: AbortSignal
@@ -43,12 +43,11 @@ export function observedStore(store: Store): Store {
  * @returns to be called when all other services have been added
  */
 export async function observeServer({
-  store,
+  backends,
   log,
   stop,
 }: ObservedServerInit): Promise<(registry: Registry) => void> {
   const descriptors = await loadDescriptors(import.meta.resolve('@neve/store-pathinfo/protos/store.binpb'))
-  const backends = backendsOf(store, log)
   return (registry) => {
     registry.observe(tracedCalls).observe(callLog(log))
     addReflection(registry, { services: [...registry.services, HEALTH_SERVICE_NAME], descriptors })
@@ -58,12 +57,17 @@ export async function observeServer({
   }
 }
 
-type Backends = Readonly<Record<'blobs' | 'directories' | 'pathInfos', BackendHealth>>
+/** Whether what a store is made of answers. */
+export type StoreBackends = Readonly<Record<'blobs' | 'directories' | 'pathInfos', BackendHealth>>
 
 /** Something that nobody has: whoever has to look for it has to work. */
 const ABSENT = B3Digest.of(Buffer.from('is anybody there?'))
 
-function backendsOf({ blobs, directories, pathInfos }: ObservedServerInit['store'], log: Logger): Backends {
+/** Asks the backends of a store whether they work; what changes is logged. */
+export function storeBackends(
+  { blobs, directories, pathInfos }: Pick<Store, 'blobs' | 'directories' | 'pathInfos'>,
+  log: Logger,
+): StoreBackends {
   const onChange = (backend: string, error: unknown): void => {
     if (error === undefined) log.info({ backend }, 'the backend answers again')
     else log.error({ backend, error: describe(error) }, 'the backend does not answer')
@@ -77,7 +81,7 @@ function backendsOf({ blobs, directories, pathInfos }: ObservedServerInit['store
 }
 
 /** The backends behind a service, by its name. */
-function neededBy(service: string, { blobs, directories, pathInfos }: Backends): BackendHealth[] {
+function neededBy(service: string, { blobs, directories, pathInfos }: StoreBackends): BackendHealth[] {
   if (service.endsWith('.PathInfoService')) return [pathInfos]
   if (service.endsWith('.DirectoryService')) return [directories]
   return /\.(Blob|Chunk)[A-Za-z]*Service$/.test(service) ? [blobs] : []

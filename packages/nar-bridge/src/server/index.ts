@@ -4,12 +4,11 @@
  * @packageDocumentation
  */
 
-export type { Access } from './request-listener.js'
 export {
   BridgeServer,
   type BridgeServerOptions,
+  type BridgeServerTls,
   type CloseOptions,
-  type RunningServer,
-  type ServeOptions,
-  serve,
-} from './serve.js'
+} from './bridge-server.js'
+export type { Access } from './request-listener.js'
+export { type RunningServer, type ServeOptions, serve } from './serve.js'

@@ -1,23 +1,44 @@
 import type { ServerResponse } from 'node:http'
+import type { Writable } from 'node:stream'
 import { discard, type Reply, type ReplyStream } from '../exchange.js'
 
 /** Sends a reply. A body that cannot be sent whole ends in a reset of the connection, never in what looks whole. */
-export async function sendReply(response: ServerResponse, { status, headers, body }: Reply): Promise<void> {
+export async function sendReply(response: ServerResponse, reply: Reply): Promise<void> {
   if (response.destroyed) {
-    await discard(body)
+    await sendsNothing(reply)
     return
   }
-  response.writeHead(status, headers)
-  if (typeof body !== 'object' || !('source' in body)) {
-    response.end(body)
-    return
-  }
+  response.writeHead(reply.status, reply.headers)
   try {
-    await sendStream(response, body)
-    response.end()
+    await sendBody(response, reply)
   } catch {
     reset(response)
   }
+}
+
+/** Lets go of a reply for which nobody waits any more. */
+export function sendsNothing({ body }: Reply): Promise<void> {
+  return discard(body)
+}
+
+/**
+ * Sends the body of a reply whose headers were sent, and ends it.
+ *
+ * @param onSent told of each piece that the system has, in bytes
+ * @throws what the body fails with, and an error when it has another length than was announced, or the client left
+ */
+export async function sendBody(
+  out: Writable,
+  { body }: Reply,
+  onSent?: (length: number) => void,
+): Promise<void> {
+  if (typeof body === 'object' && 'source' in body) await sendStream(out, body, onSent)
+  else if (body !== undefined) {
+    onSent?.(Buffer.byteLength(body))
+    out.end(body)
+    return
+  }
+  out.end()
 }
 
 /** A client that knows no length takes a closed connection for the end of the body; proxies often do. */
@@ -27,29 +48,34 @@ function reset(response: ServerResponse): void {
   else response.socket.resetAndDestroy()
 }
 
-async function sendStream(response: ServerResponse, { source, length }: ReplyStream): Promise<void> {
+async function sendStream(
+  out: Writable,
+  { source, length }: ReplyStream,
+  onSent?: (length: number) => void,
+): Promise<void> {
   let left = length
   for await (const piece of source) {
     if (left !== undefined) {
       left -= BigInt(piece.length)
       if (left < 0n) throw new Error('the body is longer than was announced')
     }
-    await written(response, piece)
+    await written(out, piece)
+    onSent?.(piece.length)
   }
   if (left !== undefined && left > 0n) throw new Error('the body is shorter than was announced')
 }
 
 /** Waits until the system has the bytes: only then may whoever they came from use their place again. */
-function written(response: ServerResponse, piece: Uint8Array): Promise<void> {
+function written(out: Writable, piece: Uint8Array): Promise<void> {
   return new Promise((resolve, reject) => {
     const gone = () => reject(new Error('the client went away'))
-    if (response.destroyed) {
+    if (out.destroyed) {
       gone()
       return
     }
-    response.once('close', gone)
-    response.write(piece, (error) => {
-      response.off('close', gone)
+    out.once('close', gone)
+    out.write(piece, (error) => {
+      out.off('close', gone)
       if (error) reject(error)
       else resolve()
     })
