@@ -35,7 +35,7 @@ async function asked(client: ReturnType<typeof session>, headers: Record<string,
   stream.on('response', (response) => {
     answer = response
   })
-  await once(stream, 'close')
+  await new Promise<void>((resolve) => stream.once('close', () => resolve()))
   return { status: answer[':status'], headers: answer, body: Buffer.concat(pieces), code: stream.rstCode }
 }
 

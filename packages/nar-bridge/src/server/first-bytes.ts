@@ -18,17 +18,19 @@ export function firstBytes(
 ): void {
   const timer = setTimeout(() => socket.destroy(), patience)
   const done = () => clearTimeout(timer)
+  let head = Buffer.alloc(0)
   const look = () => {
-    const head = socket.read() as Buffer | null
-    if (head === null) return
+    const piece = socket.read() as Buffer | null
+    if (piece === null) return
+    head = Buffer.concat([head, piece])
     const seen = head.subarray(0, ENOUGH)
     const maybe = PREFACE.subarray(0, seen.length).equals(seen)
-    socket.unshift(head)
-    // The rest comes with the next one.
+    // Nothing is put back before that: it would be told of again at once, and for ever.
     if (maybe && seen.length < ENOUGH) return
     done()
     socket.off('readable', look)
     socket.off('close', done)
+    socket.unshift(head)
     onKnown(maybe ? 'http2' : 'http1')
   }
   socket.once('close', done)

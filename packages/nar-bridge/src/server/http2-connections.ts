@@ -110,8 +110,9 @@ export class Http2Connections {
       })
       // What is still to come of an upload that was refused is not waited for.
       if (!stream.readableEnded) stream.once('finish', () => stream.close(constants.NGHTTP2_NO_ERROR))
-    } catch {
-      stream.close(constants.NGHTTP2_INTERNAL_ERROR)
+    } catch (error) {
+      // To close it would end it first, as if the body were whole.
+      stream.destroy(error instanceof Error ? error : new Error(String(error)))
     }
   }
 }
