@@ -55,6 +55,7 @@ export {
   type SymlinkNodeJson,
 } from './json.js'
 export { type DirectoryNode, equalNodes, type FileNode, type Node, type SymlinkNode } from './node.js'
+export { FILE_ELEMENT_ROOM, writeFileElement } from './node-encoding.js'
 export { decodeAnonymousNode, decodeNamedNode, encodeNode } from './node-message.js'
 export { type FromHostPathOptions, Path } from './path.js'
 export { MAX_NAME_LENGTH, PathComponent } from './path-component.js'

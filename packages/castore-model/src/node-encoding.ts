@@ -39,6 +39,40 @@ function writeBytesField(out: Uint8Array, at: number, tag: number, bytes: Uint8A
   return start + length
 }
 
+/** How many bytes {@link writeFileElement} may need beside those of the name. */
+export const FILE_ELEMENT_ROOM = 64
+
+/**
+ * Writes the element of a file as {@link writeElement} does, for a loop over many small files.
+ *
+ * @param digest 32 bytes
+ * @param size a safe integer
+ * @returns the offset after it
+ */
+export function writeFileElement(
+  out: Uint8Array,
+  start: number,
+  name: Uint8Array,
+  digest: Uint8Array,
+  size: number,
+  executable: boolean,
+): number {
+  const sizeLength = size === 0 ? 0 : 1 + varintLength(size)
+  out[start] = FILE_TAG
+  let at = writeVarint(out, start + 1, bytesFieldLength(name.length) + 34 + sizeLength + (executable ? 2 : 0))
+  at = writeBytesField(out, at, 0x0a, name)
+  at = writeBytesField(out, at, 0x12, digest)
+  if (size !== 0) {
+    out[at] = 0x18
+    at = writeVarint(out, at + 1, size)
+  }
+  if (executable) {
+    out[at++] = 0x20
+    out[at++] = 1
+  }
+  return at
+}
+
 /** Writes an element in canonical form (spec 01 section 6.4); gives the offset after it. */
 export function writeElement(out: Uint8Array, start: number, name: Uint8Array, node: Node): number {
   out[start] = tagOf(node)

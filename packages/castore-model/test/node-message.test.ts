@@ -5,12 +5,16 @@ import {
   decodeNamedNode,
   encodeNode,
   equalNodes,
+  FILE_ELEMENT_ROOM,
   InvalidSizeError,
   MalformedMessageError,
   type Node,
   ValidateNodeError,
+  writeFileElement,
 } from '@neve/castore-model'
+import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { anyDigest } from './arbitraries.js'
 import {
   DUMMY_DIGEST_2,
   fileNode,
@@ -129,4 +133,17 @@ describe('Node messages (spec 01 sections 8.1, 8.2 and 11.3)', () => {
       }
     }
   })
+})
+
+it('writes the element of a file as any node, without making one', () => {
+  const names = fc.uint8Array({ maxLength: 255 })
+  const sizes = fc.oneof(fc.nat(300), fc.maxSafeNat(), fc.constantFrom(0, 127, 128, 2 ** 28, 2 ** 32))
+  fc.assert(
+    fc.property(names, anyDigest, sizes, fc.boolean(), fc.nat(9), (name, digest, size, executable, start) => {
+      const out = new Uint8Array(start + name.length + FILE_ELEMENT_ROOM)
+      const end = writeFileElement(out, start, name, digest.bytes, size, executable)
+      const node = { kind: 'file', digest, size: BigInt(size), executable } as const
+      expect(out.subarray(start, end)).toEqual(encodeNode(name, node))
+    }),
+  )
 })

@@ -19,7 +19,6 @@ describe('the threads', () => {
         tokens: undefined,
         useFileCache: false,
         lookUp: true,
-        framing: 'records',
       } as const
       const result = workers.run({ ...task, slot: workers.takeSlot() })
       const outcome = result.then(
@@ -49,7 +48,7 @@ describe('the threads', () => {
       const steps = new StepWriter()
       steps.step({ kind: 'file', name: content })
       const where = { steps: steps.take(), skip: 0, folder: Buffer.from(`${folder}/`) }
-      const how = { tokens: undefined, useFileCache: false, lookUp: false, framing: 'records' } as const
+      const how = { tokens: undefined, useFileCache: false, lookUp: false } as const
       return workers.run({ type: 'read', ...where, slot, ...how })
     }
     const text = (slot: (typeof slots)[number], length: number) => slot.raw.toString('latin1', 0, length)

@@ -1,24 +1,19 @@
 import { EmbeddedStoreError } from './errors.js'
-import { headerHolds, parseHeader, RECORD_HEADER, type RecordHeader, RecordKind } from './record.js'
+import { headerHolds, parseHeader, RECORD_HEADER, RecordKind, recordLengthAt } from './record.js'
 
 /** The longest run of packed records, in bytes: offsets in a segment must fit in 32 bits. */
 export const MAX_RUN = 2 ** 30
-
-/** Where a record lies in a run, and what its header says. Offsets and lengths are in bytes. */
-export interface RunRecord extends RecordHeader {
-  readonly offset: number
-}
 
 /**
  * Reads the headers of the content records that start at these offsets of a run, and refuses a run that is not as it
  * should be: the index would point to something else for good.
  */
-export function recordsOfRun(run: Uint8Array, offsets: readonly number[], salt: number): RunRecord[] {
+export function checkRun(run: Uint8Array, offsets: readonly number[], salt: number): void {
   if (run.length > MAX_RUN) {
     throw invalid(`a run of records may have ${MAX_RUN} bytes, this has ${run.length}`)
   }
   let end = 0
-  return offsets.map((offset) => {
+  for (const offset of offsets) {
     if (!(offset >= end)) throw invalid(`a record at offset ${offset} of a run, where ${end} is the least`)
     const header = parseHeader(run, offset)
     if (header === undefined || header.kind !== RecordKind.content || !headerHolds(run, offset, salt)) {
@@ -27,24 +22,36 @@ export function recordsOfRun(run: Uint8Array, offsets: readonly number[], salt: 
     end = offset + RECORD_HEADER + header.storedLength
     if (end > run.length)
       throw invalid(`the record at offset ${offset} ends at ${end}, the run at ${run.length}`)
-    return { ...header, offset }
-  })
+  }
 }
 
-/** The bytes of records, without what lies between them: those that adjoin are one piece. */
-export function recordPieces(run: Uint8Array, records: readonly RunRecord[]): Uint8Array[] {
-  const pieces: Uint8Array[] = []
-  let start = records[0]?.offset ?? 0
-  let end = start
-  for (const { offset, storedLength } of records) {
-    if (offset > end) {
-      pieces.push(run.subarray(start, end))
-      start = offset
-    }
-    end = offset + RECORD_HEADER + storedLength
+/** Collects records of a run, in order, without what lies between them: those that adjoin are one piece. */
+export class RunPieces {
+  readonly #pieces: Uint8Array[] = []
+  readonly #run: Uint8Array
+  #start = 0
+  #end = 0
+
+  constructor(run: Uint8Array) {
+    this.#run = run
   }
-  if (end > start) pieces.push(run.subarray(start, end))
-  return pieces
+
+  /** Adds the record at `offset`. */
+  add(offset: number): void {
+    if (offset !== this.#end) this.#cut(offset)
+    this.#end = offset + recordLengthAt(this.#run, offset)
+  }
+
+  finish(): readonly Uint8Array[] {
+    this.#cut(0)
+    return this.#pieces
+  }
+
+  #cut(next: number): void {
+    if (this.#end > this.#start) this.#pieces.push(this.#run.subarray(this.#start, this.#end))
+    this.#start = next
+    this.#end = next
+  }
 }
 
 function invalid(message: string): EmbeddedStoreError {

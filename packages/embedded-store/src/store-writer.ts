@@ -9,8 +9,10 @@ import {
   packRecord,
   RECORD_HEADER,
   RecordKind,
+  rawLengthAt,
+  recordLengthAt,
 } from './record.js'
-import { type RunRecord, recordPieces, recordsOfRun } from './run-check.js'
+import { checkRun, RunPieces } from './run-check.js'
 import { SegmentWriter } from './segment-writer.js'
 import { encodeLocation, type SegmentState } from './table-values.js'
 import type { Tables } from './tables.js'
@@ -84,26 +86,30 @@ export class StoreWriter {
   /** @param touched gets the batches that publish any of the records */
   appendPacked(run: Uint8Array, offsets: readonly number[], touched: Set<Batch>): PackedAppend {
     this.#checkOpen()
+    checkRun(run, offsets, this.#salt)
     const batch = this.#batch
-    const news: RunRecord[] = []
     this.#flushStaging()
-    const records = recordsOfRun(run, offsets, this.#salt)
+    const pieces = new RunPieces(run)
     // The segment of this append: it may be full afterwards, and the next one another.
     const segment = this.#writer()
     let at = segment.length
     let rawBytes = 0
-    for (const record of records) {
-      const { offset, rawLength, storedLength } = record
+    for (const offset of offsets) {
       const text = keyText(run, offset + KEY_OFFSET)
       const pending = this.#pending(text)
-      touched.add(pending ?? batch)
-      if (pending !== undefined) continue
-      news.push(record)
-      batch.content.set(text, encodeLocation(segment.id, at, storedLength, rawLength))
-      at += RECORD_HEADER + storedLength
+      if (pending !== undefined) {
+        touched.add(pending)
+        continue
+      }
+      pieces.add(offset)
+      const length = recordLengthAt(run, offset)
+      const rawLength = rawLengthAt(run, offset)
+      batch.content.set(text, encodeLocation(segment.id, at, length - RECORD_HEADER, rawLength))
+      at += length
       rawBytes += rawLength
     }
-    const { offset, written } = segment.append(recordPieces(run, news))
+    if (at > segment.length) touched.add(batch)
+    const { offset, written } = segment.append(pieces.finish())
     batch.bytes += at - offset
     this.#appended()
     return { rawBytes, storedBytes: at - offset, written }

@@ -30,13 +30,19 @@ const COMMIT_GROWTH = 64 * 1024
 
 type Table = Database<Buffer, Uint8Array>
 
+interface Opened {
+  readonly index: Table
+  readonly segments: Table
+  readonly tables: Record<TableName, Table>
+}
+
 /** The LMDB environment: the index of content, the state of the segments, and the tables. */
 export class Tables {
   readonly #path: string
   readonly #root: RootDatabase<Buffer, Uint8Array>
   readonly #index: Table
   readonly #segments: Table
-  readonly #tables: Record<TableName, Table>
+  readonly #tables: Opened['tables']
   readonly #walks = new Set<Iterator<unknown>>()
   #failure: EmbeddedStoreError | undefined
   #closed = false
@@ -62,12 +68,18 @@ export class Tables {
         // Batching by event turn makes promises of its own that nobody can catch when a commit fails.
         eventTurnBatching: false,
       })
-      this.#index = this.#table('content', !readOnly)
-      this.#segments = this.#table('segments', !readOnly)
-      this.#tables = Object.fromEntries(TABLES.map((name) => [name, this.#table(name, !readOnly)])) as Record<
-        TableName,
-        Table
-      >
+      const openAll = (): Opened => ({
+        index: this.#table('content', !readOnly),
+        segments: this.#table('segments', !readOnly),
+        tables: Object.fromEntries(
+          TABLES.map((name) => [name, this.#table(name, !readOnly)]),
+        ) as Opened['tables'],
+      })
+      // In one transaction: each of its own would wait for the disk.
+      const { index, segments, tables } = readOnly ? openAll() : this.#root.transactionSync(openAll)
+      this.#index = index
+      this.#segments = segments
+      this.#tables = tables
     } catch (error) {
       throw wrapError(error, `open the tables at ${path}`)
     }

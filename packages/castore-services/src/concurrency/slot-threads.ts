@@ -20,6 +20,18 @@ export interface SlotTask {
   readonly slot: Slot
 }
 
+/** Which threads may run a task. */
+export interface Placement {
+  /** Tasks with the same number go to the same thread. */
+  readonly pin?: number | undefined
+  /** The first of them. Default: 0. */
+  readonly from?: number | undefined
+  /** The one after the last of them. Default: all. */
+  readonly to?: number | undefined
+  /** Of threads that have as few waiting, rather not the one that this number pins to. */
+  readonly apart?: number | undefined
+}
+
 /** Runs tasks one after the other, without waiting. */
 export interface TaskRunner<T extends SlotTask, R> {
   run(task: T): R
@@ -103,14 +115,11 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
   #closing: Promise<void> | undefined
   readonly #shared: boolean
   readonly count: number
-  /** How many threads may be started for tasks that are not pinned. Default: all. */
-  limit: number
 
   constructor(init: SlotThreadsInit<T, R>) {
     this.#init = init
     this.#shared = init.shared !== false
     this.count = Math.max(1, init.count ?? Math.min(availableParallelism(), 8))
-    this.limit = this.count
   }
 
   /** Memory for a task: see {@link SlotAllowance}, which bounds how much of it one consumer takes. */
@@ -138,22 +147,10 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
     return this.#here.run(task)
   }
 
-  /**
-   * Runs a task in the thread with the fewest waiting.
-   *
-   * @param pin tasks with the same number go to the same thread
-   * @param apart of threads that have as few waiting, rather not the one of this number
-   */
-  run(task: T, pin?: number, apart?: number): Promise<R> {
+  /** Runs a task in the thread with the fewest waiting, of those where it may. */
+  run(task: T, where: Placement = {}): Promise<R> {
     if (this.#failure !== undefined) return Promise.reject(this.#failure)
-    const wanted = pin === undefined ? Math.max(1, this.limit) : this.count
-    while (this.#threads.length < wanted) this.#threads.push(this.#start())
-    const avoided = apart === undefined ? undefined : this.#threads[apart % this.count]
-    const load = (thread: Thread<T, R>): number => thread.pending.size + (thread === avoided ? 0.5 : 0)
-    const thread =
-      pin === undefined
-        ? this.#threads.reduce((best, next) => (load(next) < load(best) ? next : best))
-        : this.#threads[pin % this.count]!
+    const thread = this.#threadFor(where)
     this.#sequence = (this.#sequence % MAX_SEQUENCE) + 1
     const id = this.#sequence
     const { slot, ...rest } = task
@@ -172,6 +169,15 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
       thread.pending.set(id, { task, resolve, reject })
       thread.worker.postMessage(message, this.#shared ? [] : buffersOf(slot))
     })
+  }
+
+  #threadFor({ pin, from = 0, to = this.count, apart }: Placement): Thread<T, R> {
+    const pinned = pin === undefined ? undefined : pin % this.count
+    while (this.#threads.length < (pinned === undefined ? to : pinned + 1)) this.#threads.push(this.#start())
+    if (pinned !== undefined) return this.#threads[pinned]!
+    const avoided = apart === undefined ? undefined : this.#threads[apart % this.count]
+    const load = (thread: Thread<T, R>): number => thread.pending.size + (thread === avoided ? 0.5 : 0)
+    return this.#threads.slice(from, to).reduce((best, next) => (load(next) < load(best) ? next : best))
   }
 
   /**

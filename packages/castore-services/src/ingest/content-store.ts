@@ -11,8 +11,8 @@ import {
 import type { BlobService } from '../blob-service.js'
 import { sharedController } from '../concurrency/shared-controller.js'
 import type { Slot, SlotAllowance } from '../concurrency/slot-threads.js'
-import type { ChunkResult, Framing, ReadTreeResult } from './file-tasks-protocol.js'
-import { contentsOf, type FileContent, recordsOf } from './tree-results.js'
+import type { ChunkResult, Framing, PackFilesResult, ReadTreeResult } from './file-tasks-protocol.js'
+import { contentsOf, type FileContent, recordsOf } from './packed-files.js'
 
 /** An empty store is asked again whether it still is with every so manyth task. */
 const LOOK_EVERY = 16
@@ -76,20 +76,24 @@ export class ContentStore {
     return this.#lookUp
   }
 
-  /** Starts to store the contents of one result. */
-  store(slot: Slot, result: ReadTreeResult): void {
+  /**
+   * Starts to store the contents of one result.
+   *
+   * @param packed what was made of them; undefined where nothing was
+   */
+  store(slot: Slot, result: ReadTreeResult, packed: PackFilesResult | undefined): void {
     this.check()
     if (this.#session !== undefined) {
-      const { offsets, lists } = recordsOf(result)
-      this.#storeRecords(this.#session, slot, offsets)
-      if (!lists) return
-      for (const { digest, chunks } of contentsOf(result)) {
+      if (packed === undefined) return
+      this.#storeRecords(this.#session, slot, recordsOf(packed))
+      if (packed.chunkDigests.length === 0) return
+      for (const { digest, chunks } of contentsOf(result, packed)) {
         if (chunks.length > 1) this.#session.put('blobs', digest, encodeChunkList(chunks))
       }
       return
     }
     const framed: FramedBlob[] = []
-    for (const file of contentsOf(result)) {
+    for (const file of contentsOf(result, packed)) {
       if (this.#isStarted('blobs', file.digest)) continue
       this.newBytes += file.size
       if (this.#framed !== undefined && file.size > 0) {

@@ -1,5 +1,5 @@
 import type { Slot } from '../concurrency/slot-threads.js'
-import { FILES_PER_TASK, type ReadTreeResult } from './file-tasks-protocol.js'
+import { FILES_PER_TASK, type PackFilesResult, type ReadTreeResult } from './file-tasks-protocol.js'
 import { type WalkStep, walkTree } from './filesystem-walk.js'
 import { withSlash } from './folder-records.js'
 import { StepWriter } from './tree-steps.js'
@@ -16,7 +16,13 @@ export interface FileBatch {
   /** The folder that the walk was in before, with a slash at its end; or the root, where that is a file. */
   readonly folder: Uint8Array
   slot: Slot | undefined
-  result: Promise<ReadTreeResult> | undefined
+  result: Promise<BatchResult> | undefined
+}
+
+/** What a task has read of a batch, and what another has made of the contents; undefined where they are taken as they are. */
+export interface BatchResult {
+  readonly read: ReadTreeResult
+  readonly packed: PackFilesResult | undefined
 }
 
 /** Cuts a walk into tasks; it may run ahead of what is done with them. */

@@ -38,6 +38,9 @@ export interface FileTimes {
   readonly changed: number
 }
 
+/** How many bytes an entry has beside those of the name. */
+export const ENTRY_ROOM = 2 + FIXED
+
 /** A file's entry in the record of its folder. */
 export function encodeEntry(
   name: Uint8Array,
@@ -46,17 +49,30 @@ export function encodeEntry(
   digest: Uint8Array,
   seen: FileTimes,
 ): Uint8Array {
-  const bytes = Buffer.allocUnsafe(2 + name.length + FIXED)
-  bytes.writeUInt16LE(name.length, 0)
-  bytes.set(name, 2)
-  const at = 2 + name.length
-  bytes.writeDoubleLE(seen.inode, at)
-  bytes.writeDoubleLE(size, at + 8)
-  bytes.writeDoubleLE(seen.modified, at + 16)
-  bytes.writeDoubleLE(seen.changed, at + 24)
-  bytes[at + 32] = executable ? 1 : 0
-  bytes.set(digest, at + 33)
+  const bytes = Buffer.allocUnsafe(ENTRY_ROOM + name.length)
+  writeEntry(bytes, 0, name, size, executable, digest, seen)
   return bytes
+}
+
+/** Writes what {@link encodeEntry} gives into `out`; gives the offset after it. */
+export function writeEntry(
+  out: Buffer,
+  start: number,
+  name: Uint8Array,
+  size: number,
+  executable: boolean,
+  digest: Uint8Array,
+  seen: FileTimes,
+): number {
+  let at = out.writeUInt16LE(name.length, start)
+  for (let i = 0; i < name.length; i++) out[at++] = name[i]!
+  at = out.writeDoubleLE(seen.inode, at)
+  at = out.writeDoubleLE(size, at)
+  at = out.writeDoubleLE(seen.modified, at)
+  at = out.writeDoubleLE(seen.changed, at)
+  out[at++] = executable ? 1 : 0
+  for (let i = 0; i < 32; i++) out[at++] = digest[i]!
+  return at
 }
 
 /** A folder's record: of entries of files on one device, in bytewise order of their names. */

@@ -9,7 +9,10 @@ import type { Slot } from '../concurrency/slot-threads.js'
 export const LARGE_FILE = 1024 * 1024
 /** Room for the contents of one task, in bytes. */
 export const SLOT_RAW = 2 * 1024 * 1024
-/** Room for the framed records of one task, in bytes. */
+/**
+ * Room for the framed records of one task, in bytes: enough for the records of as many files as a task has, and for all
+ * the chunks that {@link SLOT_RAW} can be cut into.
+ */
 export const SLOT_PACKED = SLOT_RAW + 256 * 1024
 /** The most files of one task. */
 export const FILES_PER_TASK = 256
@@ -52,6 +55,17 @@ export interface ReadTreeTask {
   readonly useFileCache: boolean
   /** Whether the store has anything that the contents could be in already. */
   readonly lookUp: boolean
+}
+
+/** Contents that lie in a slot, to cut and frame. */
+export interface PackFilesTask {
+  readonly type: 'pack-files'
+  readonly slot: Slot
+  /** Of the {@link ReadTreeResult}. */
+  readonly contents: Float64Array
+  readonly digests: Uint8Array
+  /** As for {@link ReadTreeTask}. */
+  readonly lookUp: boolean
   readonly framing: Framing
 }
 
@@ -80,7 +94,7 @@ export interface PackTask {
   readonly framing: Framing
 }
 
-export type Task = ReadTreeTask | ScanTask | PackTask
+export type Task = ReadTreeTask | PackFilesTask | ScanTask | PackTask
 
 /** Why a file could not be taken. */
 export interface FileFailure {
@@ -107,7 +121,9 @@ export interface ReadTreeResult {
   readonly elements: Uint8Array
   /** Their entries in the records of their folders. */
   readonly entries: Uint8Array
+  /** Contents that lie in the slot: length and offset in its raw part of each, in bytes. */
   readonly contents: Float64Array
+  /** Their digests, one after the other. */
   readonly digests: Uint8Array
   /** Length of the stream in the slot, in bytes. */
   readonly streamed: number
@@ -133,8 +149,14 @@ export interface ScanResult {
   readonly failure: FileFailure | undefined
 }
 
+/** The results of a {@link PackFilesTask}; see `packed-files.ts`. */
+export interface PackFilesResult {
+  readonly chunks: Float64Array
+  readonly chunkDigests: Uint8Array
+}
+
 export interface PackResult {
   readonly chunks: readonly ChunkResult[]
 }
 
-export type TaskResult = ReadTreeResult | ScanResult | PackResult
+export type TaskResult = ReadTreeResult | PackFilesResult | ScanResult | PackResult

@@ -8,6 +8,8 @@ import {
   type ChunkResult,
   type FileFailure,
   type Framing,
+  type PackFilesResult,
+  type PackFilesTask,
   type PackResult,
   type PackTask,
   type ScanResult,
@@ -17,7 +19,8 @@ import {
   type TaskResult,
 } from './file-tasks-protocol.js'
 import { wrongType } from './file-type.js'
-import { Packer } from './packer.js'
+import { PackedFilesWriter } from './packed-files.js'
+import { Packer, type PackerContext } from './packer.js'
 import {
   changed,
   messageOf,
@@ -37,7 +40,7 @@ interface Scan {
  * The work on files: reading, hashing, cutting and framing. Synchronous throughout, so that it can run in a worker
  * thread, or where it was called for a tree that is not worth a thread.
  */
-export class FileTasks implements TreeReaderContext, TaskRunner<Task, TaskResult> {
+export class FileTasks implements TreeReaderContext, PackerContext, TaskRunner<Task, TaskResult> {
   readonly #salt: number | undefined
   #engine: EmbeddedStore | undefined
   #lookUp = false
@@ -67,12 +70,12 @@ export class FileTasks implements TreeReaderContext, TaskRunner<Task, TaskResult
 
   run(task: Task): TaskResult {
     this.#lookUp = task.type !== 'scan' && task.lookUp
+    if (task.type === 'read') return this.#reader.run(task)
     this.#framing = task.framing
     const average = typeof task.framing === 'number' ? task.framing : chunkSizes().average
     if (average !== this.#cutter.sizes.average) this.#cutter = new Cutter(chunkSizes(average))
-    if (task.type === 'read') return this.#reader.run(task)
     if (task.type === 'scan') return this.#scan(task)
-    return this.#pack(task)
+    return task.type === 'pack' ? this.#pack(task) : this.#packFiles(task)
   }
 
   /** Closes the files of scans that were not finished. */
@@ -135,6 +138,18 @@ export class FileTasks implements TreeReaderContext, TaskRunner<Task, TaskResult
     return { lengths: [], used: 0, end: undefined, failure }
   }
 
+  #packFiles({ slot, contents, digests }: PackFilesTask): PackFilesResult {
+    const { raw } = slot
+    const packer = new Packer(slot.packed, this)
+    const packed = new PackedFilesWriter()
+    for (let n = 0, d = 0; n < contents.length; n += 2, d += 32) {
+      const size = contents[n]!
+      const content = new Uint8Array(raw.buffer, raw.byteOffset + contents[n + 1]!, size)
+      packed.content(size === 0 ? [] : packer.file(digests.subarray(d, d + 32), content))
+    }
+    return packed.finish()
+  }
+
   #pack(task: PackTask): PackResult {
     const { raw } = task.slot
     const packer = new Packer(task.slot.packed, this)
@@ -157,10 +172,6 @@ export class FileTasks implements TreeReaderContext, TaskRunner<Task, TaskResult
       at += length
     }
     return lengths
-  }
-
-  get packs(): boolean {
-    return this.#framing !== undefined
   }
 
   get minimumChunk(): number {
@@ -188,7 +199,7 @@ export class FileTasks implements TreeReaderContext, TaskRunner<Task, TaskResult
 
   isWhole(digest: Uint8Array, size: number): boolean {
     if (size === 0) return true
-    if (size <= this.minimumChunk) return this.isStored(digest)
+    if (size <= chunkSizes().min) return this.isStored(digest)
     const list = this.#engine?.get('blobs', digest)
     if (list === undefined) return this.isStored(digest)
     for (let at = 0; at < list.length; at += 36) {

@@ -5,9 +5,15 @@ import { type Slot, SlotAllowance } from '../concurrency/slot-threads.js'
 import { embeddedPutter } from '../directory/embedded.js'
 import type { DirectoryPutter, DirectoryService } from '../directory-service.js'
 import { ContentStore } from './content-store.js'
-import { type BatchStep, type FileBatch, walkBatches } from './file-batches.js'
+import { type BatchResult, type BatchStep, type FileBatch, walkBatches } from './file-batches.js'
 import { encodeEntry } from './file-cache.js'
-import type { FileFailure, ReadTreeResult, ReadTreeTask } from './file-tasks-protocol.js'
+import type {
+  FileFailure,
+  PackFilesResult,
+  PackFilesTask,
+  ReadTreeResult,
+  ReadTreeTask,
+} from './file-tasks-protocol.js'
 import { FileWorkers } from './file-workers.js'
 import type { IngestPathOptions, IngestPathResult, IngestProgress, IngestServices } from './filesystem.js'
 import { displayPath, IngestPathError } from './filesystem-error.js'
@@ -62,9 +68,7 @@ export class Ingestion {
 
   async run(): Promise<IngestPathResult> {
     await this.#content.prepare(this.#options.signal)
-    // Files that are known take so little time that a thread less, which need not start, is faster.
     this.#known = this.#useRecords && this.#engine !== undefined && isRecorded(this.#engine, this.#root)
-    this.#workers.limit = this.#workers.count - (this.#known ? 1 : 0)
     const batches = walkBatches(this.#root)
     let ahead = batches.next()
     const take = (): FileBatch | undefined => {
@@ -146,7 +150,12 @@ export class Ingestion {
   async #dispatch(batch: FileBatch, skip = 0): Promise<void> {
     if (batch.result !== undefined && skip === 0) return
     const task = await this.#taskOf(batch, skip)
-    const result = this.#workers.run(task) as Promise<ReadTreeResult>
+    const reading = this.#workers.run(task, this.#workers.readers) as Promise<ReadTreeResult>
+    const result = reading.then(async (read) => {
+      const pack = this.#packTask(task.slot, read)
+      const packing = pack && (this.#workers.run(pack, this.#workers.packers) as Promise<PackFilesResult>)
+      return { read, packed: await packing }
+    })
     // Looked at when its turn comes.
     result.catch(() => undefined)
     batch.result = result
@@ -164,8 +173,22 @@ export class Ingestion {
       tokens: this.#options.sink?.tokens,
       useFileCache: this.#useRecords,
       lookUp: this.#content.lookUp,
-      framing: this.#content.framing,
     }
+  }
+
+  /** What is to be made of contents that were read, if anything. */
+  #packTask(slot: Slot, { contents, digests }: ReadTreeResult): PackFilesTask | undefined {
+    const { framing, lookUp } = this.#content
+    if (framing === undefined || contents.length === 0) return undefined
+    return { type: 'pack-files', slot, contents, digests, lookUp, framing }
+  }
+
+  /** Reads and packs in this thread. */
+  async #runHere(batch: FileBatch, skip: number): Promise<BatchResult> {
+    const task = await this.#taskOf(batch, skip)
+    const read = this.#workers.runHere(task) as ReadTreeResult
+    const pack = this.#packTask(task.slot, read)
+    return { read, packed: pack && (this.#workers.runHere(pack) as PackFilesResult) }
   }
 
   get #useRecords(): boolean {
@@ -209,16 +232,14 @@ export class Ingestion {
     }
     // What is known takes less time than waiting for a thread to come to it. What is not would be compiled once more.
     if (this.#known && batch.slot !== undefined) this.#workers.hurry(batch.slot)
-    const result = here
-      ? (this.#workers.runHere(await this.#taskOf(batch, done)) as ReadTreeResult)
-      : await batch.result!
-    if (result.steps === done) {
-      throw result.failure === undefined ? new Error('a task made no progress') : failed(result.failure)
+    const { read, packed } = here ? await this.#runHere(batch, done) : await batch.result!
+    if (read.steps === done) {
+      throw read.failure === undefined ? new Error('a task made no progress') : failed(read.failure)
     }
     const slot = batch.slot!
-    this.#content.store(slot, result)
-    this.#stream(result, slot, 0)
-    return result
+    this.#content.store(slot, read, packed)
+    this.#stream(read, slot, 0)
+    return read
   }
 
   /** Hands on the stream of a result, from `at` to the next large file or the end. */

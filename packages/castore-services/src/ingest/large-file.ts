@@ -142,7 +142,7 @@ export class LargeFile {
   async #scan(slot: Slot, offset: number): Promise<Scanned> {
     const framing = this.#content.framingOfLarge
     const task = { type: 'scan', scan: this.#pin, path: this.#path, slot, offset, framing } as const
-    const result = await this.#workers.run(task, this.#pin)
+    const result = await this.#workers.run(task, { pin: this.#pin })
     return { slot, result: result as ScanResult }
   }
 
@@ -169,7 +169,7 @@ export class LargeFile {
     }
     const { lookUp, framingOfLarge: framing } = this.#content
     const task = { type: 'pack', slot, lengths: scan.lengths, lookUp, framing } as const
-    const result = await this.#workers.run(task, undefined, this.#pin)
+    const result = await this.#workers.run(task, { apart: this.#pin })
     return (result as PackResult).chunks
   }
 }

@@ -1,5 +1,5 @@
 import { blake3 } from '@neve/castore-model'
-import { packedBound, packRecord, RECORD_HEADER, RecordKind } from '@neve/embedded-store/record'
+import { packRecord, RECORD_HEADER, RecordKind } from '@neve/embedded-store/record'
 import { frameChunk } from '../blob/chunk-frames.js'
 import type { ChunkResult } from './file-tasks-protocol.js'
 
@@ -27,12 +27,6 @@ export class Packer {
   constructor(out: Uint8Array, tasks: PackerContext) {
     this.#out = out
     this.#tasks = tasks
-  }
-
-  /** Whether a file of this size surely has room. */
-  fits(size: number): boolean {
-    const chunks = Math.ceil(size / this.#tasks.minimumChunk) + 1
-    return this.#used + packedBound(size) + chunks * packedBound(0) <= this.#out.length
   }
 
   file(digest: Uint8Array, content: Uint8Array): ChunkResult[] {

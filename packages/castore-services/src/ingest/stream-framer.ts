@@ -1,7 +1,9 @@
+import { writeU32 } from '@neve/embedded-store/record'
 import type { TreeTokens } from './file-tasks-protocol.js'
 
 /** What a step takes beside names, targets and contents, at the most, in bytes. */
 const STEP_ROOM = 1024
+const NOTHING = new Uint8Array(0)
 
 /**
  * Lays contents into a slot, each where the stream of the tree has it, and the rest of that stream around them; without
@@ -11,12 +13,19 @@ const STEP_ROOM = 1024
 export class StreamFramer {
   readonly #out: Buffer
   readonly #tokens: TreeTokens | undefined
+  /** How a node begins that has a name, and how one ends: what follows each other always is written at once. */
+  readonly #regularEntry: Uint8Array
+  readonly #executableEntry: Uint8Array
+  readonly #closeEntry: Uint8Array
   /** How much of the slot is used, in bytes. */
   length = 0
 
   constructor(out: Buffer, tokens: TreeTokens | undefined) {
     this.#out = out
     this.#tokens = tokens
+    this.#regularEntry = joined(tokens?.node, tokens?.regular)
+    this.#executableEntry = joined(tokens?.node, tokens?.executable)
+    this.#closeEntry = joined(tokens?.close, tokens?.close)
   }
 
   /** Whether a step with so many bytes of name, target and content has room. */
@@ -27,7 +36,9 @@ export class StreamFramer {
   /** @param name of all steps: empty for the root, which is no entry */
   enter(name: Uint8Array): void {
     const tokens = this.#entry(name)
-    if (tokens !== undefined) this.#token(tokens.directory)
+    if (tokens === undefined) return
+    if (name.length > 0) this.#token(tokens.node)
+    this.#token(tokens.directory)
   }
 
   leave(root: boolean): void {
@@ -37,6 +48,7 @@ export class StreamFramer {
   symlink(name: Uint8Array, target: Uint8Array): void {
     const tokens = this.#entry(name)
     if (tokens === undefined) return
+    if (name.length > 0) this.#token(tokens.node)
     this.#token(tokens.symlink)
     this.#string(target)
     this.#close(tokens, name.length === 0)
@@ -46,7 +58,8 @@ export class StreamFramer {
   fileStart(name: Uint8Array, size: number, executable: boolean): void {
     const tokens = this.#entry(name)
     if (tokens === undefined) return
-    this.#token(executable ? tokens.executable : tokens.regular)
+    if (name.length > 0) this.#token(executable ? this.#executableEntry : this.#regularEntry)
+    else this.#token(executable ? tokens.executable : tokens.regular)
     this.#size(size)
   }
 
@@ -62,13 +75,11 @@ export class StreamFramer {
     if (tokens === undefined || name.length === 0) return tokens
     this.#token(tokens.entry)
     this.#string(name)
-    this.#token(tokens.node)
     return tokens
   }
 
   #close({ close }: TreeTokens, root: boolean): void {
-    this.#token(close)
-    if (!root) this.#token(close)
+    this.#token(root ? close : this.#closeEntry)
   }
 
   #token(token: Uint8Array): void {
@@ -77,8 +88,8 @@ export class StreamFramer {
   }
 
   #size(size: number): void {
-    this.#out.writeUInt32LE(size % 2 ** 32, this.length)
-    this.#out.writeUInt32LE(Math.floor(size / 2 ** 32), this.length + 4)
+    writeU32(this.#out, this.length, size)
+    writeU32(this.#out, this.length + 4, size / 2 ** 32)
     this.length += 8
   }
 
@@ -92,4 +103,8 @@ export class StreamFramer {
   #fill(length: number): void {
     for (let left = (8 - (length % 8)) % 8; left > 0; left--) this.#out[this.length++] = 0
   }
+}
+
+function joined(first: Uint8Array = NOTHING, second: Uint8Array = NOTHING): Uint8Array {
+  return Buffer.concat([first, second])
 }

@@ -8,10 +8,9 @@ import {
   type Stats,
   statfsSync,
 } from 'node:fs'
-import { B3Digest, blake3, encodeNode } from '@neve/castore-model'
-import { encodeEntry, FolderRecord, folderKey, settlingTime } from './file-cache.js'
+import { B3Digest, blake3 } from '@neve/castore-model'
+import { FolderRecord, folderKey, settlingTime } from './file-cache.js'
 import {
-  type ChunkResult,
   type FileFailure,
   type FileSeen,
   LARGE_FILE,
@@ -20,19 +19,15 @@ import {
 } from './file-tasks-protocol.js'
 import { wrongType } from './file-type.js'
 import { FolderPath } from './folder-path.js'
-import { Packer, type PackerContext } from './packer.js'
 import { StreamFramer } from './stream-framer.js'
 import { TreeResultsWriter } from './tree-results.js'
 import { Step, StepReader } from './tree-steps.js'
 
 export const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const EMPTY = B3Digest.EMPTY.bytes
-const NO_CHUNKS: readonly ChunkResult[] = []
 
 /** What a reader of trees asks of what it reads for. */
-export interface TreeReaderContext extends PackerContext {
-  /** Whether contents are packed at all. */
-  readonly packs: boolean
+export interface TreeReaderContext {
   /** The record of a folder's last import. */
   folderRecord(key: Uint8Array): Uint8Array | undefined
   /** Whether a blob is stored, and stored soundly. */
@@ -55,31 +50,28 @@ export class TreeReader {
     const steps = new StepReader(task.steps)
     const path = new FolderPath(task.folder)
     const framer = new StreamFramer(task.slot.raw, task.tokens)
-    const packer = new Packer(task.slot.packed, this.#context)
     this.#record = null
     for (let done = 0; ; done++) {
       const kind = steps.next()
       const skipped = done < task.skip
       const before = framer.length
-      const finish = (failure?: FileFailure): ReadTreeResult =>
-        this.#results.finish(done, task.tokens === undefined ? 0 : before, failure)
-      if (kind === undefined) return finish()
+      if (kind === undefined) return this.#finish(task, done, before)
       if (kind === Step.leave || kind === Step.end) {
         path.leave()
         this.#folderEnds()
-        if (!skipped && !framer.fits(0)) return finish()
+        if (!skipped && !framer.fits(0)) return this.#finish(task, done, before)
         if (!skipped) framer.leave(kind === Step.end)
         continue
       }
       const name = steps.bytes()
       if (kind === Step.file) {
         if (skipped) continue
-        const outcome = this.#file(task, path, name, framer, packer)
-        if (outcome !== DONE) return finish(outcome)
+        const outcome = this.#file(task, path, name, framer)
+        if (outcome !== DONE) return this.#finish(task, done, before, outcome)
         continue
       }
       const target = kind === Step.symlink ? steps.bytes() : name
-      if (!skipped && !framer.fits(name.length + target.length)) return finish()
+      if (!skipped && !framer.fits(name.length + target.length)) return this.#finish(task, done, before)
       if (kind === Step.symlink) {
         this.#results.endRun()
         if (!skipped) framer.symlink(name, target)
@@ -89,6 +81,10 @@ export class TreeReader {
       this.#folderEnds()
       if (!skipped) framer.enter(name)
     }
+  }
+
+  #finish(task: ReadTreeTask, steps: number, streamed: number, failure?: FileFailure): ReadTreeResult {
+    return this.#results.finish(steps, task.tokens === undefined ? 0 : streamed, failure)
   }
 
   #folderEnds(): void {
@@ -102,7 +98,6 @@ export class TreeReader {
     folder: FolderPath,
     name: Buffer,
     framer: StreamFramer,
-    packer: Packer,
   ): FileFailure | undefined | typeof DONE {
     const path = folder.child(name)
     let descriptor: number | undefined
@@ -115,7 +110,7 @@ export class TreeReader {
       const executable = (stat.mode & 0o100) !== 0
       const large = size > LARGE_FILE
       const inSlot = large ? 0 : size
-      if (!framer.fits(name.length + inSlot) || !packer.fits(inSlot)) return undefined
+      if (!framer.fits(name.length + inSlot)) return undefined
       framer.fileStart(name, size, executable)
       if (large) {
         this.#results.large(name, size, executable, framer.length)
@@ -123,15 +118,13 @@ export class TreeReader {
         const at = framer.length
         const read = readUpTo(descriptor, task.slot.raw, at, size + 1)
         if (read !== size) return changed(path, size, read)
-        const content = task.slot.raw.subarray(at, at + size)
-        const digest = size === 0 ? EMPTY : blake3.digest(content)
-        const chunks = this.#context.packs && size > 0 ? packer.file(digest, content) : NO_CHUNKS
-        this.#results.content(digest, size, at, chunks)
-        this.#results.file(elementOf(name, digest, size, executable), size)
+        const { raw } = task.slot
+        const digest =
+          size === 0 ? EMPTY : blake3.digest(new Uint8Array(raw.buffer, raw.byteOffset + at, size))
+        this.#results.content(digest, size, at)
+        this.#results.file(name, digest, size, executable)
         const seen = this.seen(path, stat)
-        if (seen !== undefined) {
-          this.#results.entry(encodeEntry(name, size, executable, digest, seen), seen.device, true)
-        }
+        if (seen !== undefined) this.#results.entry(name, digest, size, executable, seen)
       }
       framer.fileEnd(name, size, inSlot)
       return DONE
@@ -160,8 +153,8 @@ export class TreeReader {
       stat.mtimeMs === known.modified &&
       stat.ctimeMs === known.changed
     if (!same || !this.#context.isWhole(digest, size)) return false
-    this.#results.file(elementOf(name, digest, size, executable), size)
-    this.#results.entry(known.bytes, stat.dev, false)
+    this.#results.file(name, digest, size, executable)
+    this.#results.sameEntry(known.bytes, stat.dev)
     return true
   }
 
@@ -182,16 +175,6 @@ export class TreeReader {
 }
 
 const DONE = 'done'
-
-/** A file's element in the encoding of its folder, which is that of a node with a name. */
-export function elementOf(
-  name: Uint8Array,
-  digest: Uint8Array,
-  size: number,
-  executable: boolean,
-): Uint8Array {
-  return encodeNode(name, { kind: 'file', digest: B3Digest.adopt(digest), size: BigInt(size), executable })
-}
 
 /** Reads until so many bytes are there, or the file ends. */
 export function readUpTo(

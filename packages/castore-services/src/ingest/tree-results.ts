@@ -1,15 +1,14 @@
-import type { ChunkResult, FileFailure, ReadTreeResult } from './file-tasks-protocol.js'
+import { FILE_ELEMENT_ROOM, writeFileElement } from '@neve/castore-model'
+import { ENTRY_ROOM, type FileTimes, writeEntry } from './file-cache.js'
+import type { FileFailure, ReadTreeResult } from './file-tasks-protocol.js'
 
 /**
  * The results of one task in flat arrays: thousands of small objects are slow to make, and slow to send between threads.
  *
  * Files of one folder that follow each other are a run, which has eight numbers and all that the folder needs of them,
- * ready-made. A large file is a run of its own. Contents that lie in the slot have three numbers and a digest, each of
- * their chunks three numbers and a digest; a single chunk has the digest of its content.
+ * ready-made. A large file is a run of its own.
  */
 const PER_RUN = 8
-const PER_CONTENT = 3
-const PER_CHUNK = 3
 
 const LARGE = 1
 const EXECUTABLE = 2
@@ -33,19 +32,10 @@ export interface FileRun {
   readonly large: { readonly executable: boolean; readonly at: number } | undefined
 }
 
-/** The content of a file that lies in the slot. */
-export interface FileContent {
-  readonly digest: Uint8Array
-  readonly size: number
-  /** Offset in the slot's raw part. */
-  readonly rawOffset: number
-  readonly chunks: readonly ChunkResult[]
-}
-
 /** Collects the results of tasks, one after the other. */
 export class TreeResultsWriter {
-  readonly #runs = new Numbers()
-  readonly #contents = new Numbers()
+  #runs: number[] = []
+  #contents: number[] = []
   readonly #elements = new Bytes()
   readonly #entries = new Bytes()
   readonly #digests = new Bytes()
@@ -57,27 +47,47 @@ export class TreeResultsWriter {
   #entriesAt = 0
   #entryCount = 0
 
-  /** A small file: its element. */
-  file(element: Uint8Array, size: number): void {
+  /** A small file. */
+  file(name: Uint8Array, digest: Uint8Array, size: number, executable: boolean): void {
     this.#files++
     this.#bytes += size
-    this.#elements.append(element)
+    const elements = this.#elements
+    const room = elements.reserve(name.length + FILE_ELEMENT_ROOM)
+    elements.length = writeFileElement(room, elements.length, name, digest, size, executable)
   }
 
   /** The same file's entry in the record of its folder. Files on a second device have none. */
-  entry(entry: Uint8Array, device: number, read: boolean): void {
-    if (read) this.#read = true
+  entry(
+    name: Uint8Array,
+    digest: Uint8Array,
+    size: number,
+    executable: boolean,
+    seen: FileTimes & { readonly device: number },
+  ): void {
+    if (!this.#takesEntry(seen.device)) return
+    this.#read = true
+    const entries = this.#entries
+    const room = entries.reserve(name.length + ENTRY_ROOM)
+    entries.length = writeEntry(room, entries.length, name, size, executable, digest, seen)
+  }
+
+  /** The entry of a file that was not read: that of the last record. */
+  sameEntry(entry: Uint8Array, device: number): void {
+    if (this.#takesEntry(device)) this.#entries.append(entry)
+  }
+
+  #takesEntry(device: number): boolean {
     if (this.#entryCount === 0) this.#device = device
-    else if (this.#device !== device) return
+    else if (this.#device !== device) return false
     this.#entryCount++
-    this.#entries.append(entry)
+    return true
   }
 
   large(name: Uint8Array, size: number, executable: boolean, at: number): void {
     this.endRun()
     this.#elements.append(name)
     const flags = LARGE | (executable ? EXECUTABLE : 0)
-    this.#runs.append(1, size, name.length, 0, 0, 0, flags, at)
+    this.#runs.push(1, size, name.length, 0, 0, 0, flags, at)
     this.#elementsAt = this.#elements.length
   }
 
@@ -87,7 +97,7 @@ export class TreeResultsWriter {
     const elements = this.#elements.length - this.#elementsAt
     const entries = this.#entries.length - this.#entriesAt
     const flags = this.#read ? READ : 0
-    this.#runs.append(this.#files, this.#bytes, elements, entries, this.#entryCount, this.#device, flags, 0)
+    this.#runs.push(this.#files, this.#bytes, elements, entries, this.#entryCount, this.#device, flags, 0)
     this.#files = 0
     this.#bytes = 0
     this.#entryCount = 0
@@ -96,13 +106,10 @@ export class TreeResultsWriter {
     this.#entriesAt = this.#entries.length
   }
 
-  content(digest: Uint8Array, size: number, rawOffset: number, chunks: readonly ChunkResult[]): void {
-    this.#contents.append(size, rawOffset, chunks.length)
+  /** A content that lies in the slot. */
+  content(digest: Uint8Array, size: number, rawOffset: number): void {
+    this.#contents.push(size, rawOffset)
     this.#digests.append(digest)
-    for (const chunk of chunks) {
-      this.#contents.append(chunk.size, chunk.recordOffset, chunk.storedLength)
-      if (chunks.length > 1) this.#digests.append(chunk.digest)
-    }
   }
 
   /** The results; begins anew. */
@@ -110,12 +117,16 @@ export class TreeResultsWriter {
     this.endRun()
     this.#elementsAt = 0
     this.#entriesAt = 0
+    const runs = Float64Array.from(this.#runs)
+    const contents = Float64Array.from(this.#contents)
+    this.#runs = []
+    this.#contents = []
     return {
       steps,
-      runs: this.#runs.take(),
+      runs,
       elements: this.#elements.take(),
       entries: this.#entries.take(),
-      contents: this.#contents.take(),
+      contents,
       digests: this.#digests.take(),
       streamed,
       failure,
@@ -145,86 +156,29 @@ export function* runsOf({ runs, elements, entries }: ReadTreeResult): Generator<
   }
 }
 
-/** The contents, in order. Digests are views of the result. */
-export function* contentsOf({ contents, digests }: ReadTreeResult): Generator<FileContent, void, undefined> {
-  let d = 0
-  const digest = (): Uint8Array => {
-    d += 32
-    return digests.subarray(d - 32, d)
-  }
-  for (let n = 0; n < contents.length; ) {
-    const content = { digest: digest(), size: contents[n]!, rawOffset: contents[n + 1]! }
-    const count = contents[n + 2]!
-    n += PER_CONTENT
-    const chunks: ChunkResult[] = []
-    for (let i = 0; i < count; i++, n += PER_CHUNK) {
-      chunks.push({
-        digest: count === 1 ? content.digest : digest(),
-        size: contents[n]!,
-        recordOffset: contents[n + 1]!,
-        storedLength: contents[n + 2]!,
-      })
-    }
-    yield { ...content, chunks }
-  }
-}
-
-/** Whether the contents at hand were cut into several chunks, and where the records of all chunks are. */
-export function recordsOf({ contents }: ReadTreeResult): {
-  readonly offsets: number[]
-  readonly lists: boolean
-} {
-  const offsets: number[] = []
-  let lists = false
-  for (let n = 0; n < contents.length; ) {
-    const count = contents[n + 2]!
-    if (count > 1) lists = true
-    n += PER_CONTENT
-    for (let i = 0; i < count; i++, n += PER_CHUNK) {
-      if (contents[n + 1]! >= 0) offsets.push(contents[n + 1]!)
-    }
-  }
-  return { offsets, lists }
-}
-
-class Numbers {
-  #room = new Float64Array(1024)
-  #length = 0
-
-  append(...numbers: number[]): void {
-    if (this.#length + numbers.length > this.#room.length) {
-      const larger = new Float64Array(this.#room.length * 2)
-      larger.set(this.#room)
-      this.#room = larger
-    }
-    for (const number of numbers) this.#room[this.#length++] = number
-  }
-
-  take(): Float64Array {
-    const taken = this.#room.slice(0, this.#length)
-    this.#length = 0
-    return taken
-  }
-}
-
 class Bytes {
-  #room = new Uint8Array(16 * 1024)
+  #room = Buffer.alloc(16 * 1024)
   length = 0
 
-  append(bytes: Uint8Array): void {
-    const end = this.length + bytes.length
+  /** The array, with so much room behind what is in it. */
+  reserve(length: number): Buffer {
+    const end = this.length + length
     if (end > this.#room.length) {
-      const larger = new Uint8Array(2 * end)
+      const larger = Buffer.alloc(2 * end)
       larger.set(this.#room.subarray(0, this.length))
       this.#room = larger
     }
+    return this.#room
+  }
+
+  append(bytes: Uint8Array): void {
+    const room = this.reserve(bytes.length)
     // A loop is quicker than a call for what has a hundred bytes.
-    for (let i = 0, at = this.length; at < end; ) this.#room[at++] = bytes[i++]!
-    this.length = end
+    for (let i = 0; i < bytes.length; i++) room[this.length++] = bytes[i]!
   }
 
   take(): Uint8Array {
-    const taken = this.#room.slice(0, this.length)
+    const taken = Uint8Array.prototype.slice.call(this.#room, 0, this.length)
     this.length = 0
     return taken
   }
