@@ -2,11 +2,10 @@ import { B3Digest, blake3, Directory, equalBytes } from '@neve/castore-model'
 import { DataLossError } from '@neve/castore-services'
 import { decodeChunkList } from '@neve/castore-services/blob/embedded'
 import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
+import { ChunkReader } from './chunk-reader.js'
 import type { Content, FileContent } from './content.js'
 
 const NOTHING: FileContent = { readAt: () => [], close: () => {} }
-/** Bytes of expanded chunks that are kept, for readers that come back to them. */
-const CACHE_BYTES = 64 * 1024 * 1024
 
 /** A piece of a file, with its place. */
 interface Piece {
@@ -19,11 +18,13 @@ interface Piece {
 export class EmbeddedContent implements Content {
   readonly #engine: EmbeddedStore
   readonly #chunks: ChunkReader
+  readonly #shared: ContentReader
 
   /** @param engine stays the caller's */
   constructor(engine: EmbeddedStore) {
     this.#engine = engine
     this.#chunks = new ChunkReader(engine)
+    this.#shared = this.#chunks.reader()
   }
 
   directory(digest: B3Digest): Directory | undefined {
@@ -63,7 +64,7 @@ export class EmbeddedContent implements Content {
 
   #file(pieces: readonly Piece[]): FileContent {
     // One piece is read in the order of the tree, with its neighbours; many in the order of the file.
-    const reader = pieces.length === 1 ? this.#chunks.shared : this.#chunks.reader()
+    const reader = pieces.length === 1 ? this.#shared : this.#chunks.reader()
     return new EmbeddedFile(pieces, this.#chunks, reader)
   }
 
@@ -94,7 +95,7 @@ class EmbeddedFile implements FileContent {
       const from = Math.max(0, offset - piece.start)
       const to = Math.min(piece.size, end - piece.start)
       if (from >= to) break
-      const bytes = this.#chunks.read(piece.digest, piece.size, this.#reader, from > 0 || to < piece.size)
+      const bytes = this.#chunks.read(piece, this.#reader, from > 0 || to < piece.size)
       out.push(from === 0 && to === piece.size ? bytes : bytes.subarray(from, to))
     }
     return out
@@ -111,66 +112,5 @@ class EmbeddedFile implements FileContent {
       else high = middle - 1
     }
     return low
-  }
-}
-
-/** Reads, expands and verifies chunks, and keeps those that were used last. */
-class ChunkReader {
-  readonly shared: ContentReader
-  readonly #engine: EmbeddedStore
-  readonly #kept = new Map<string, Uint8Array>()
-  #keptBytes = 0
-
-  constructor(engine: EmbeddedStore) {
-    this.#engine = engine
-    this.shared = this.reader()
-  }
-
-  /** Its bytes are compared with the digest: no checksum is needed. */
-  reader(): ContentReader {
-    return this.#engine.contentReader({ checksums: false })
-  }
-
-  /** @param keep whether more of it will be asked for soon */
-  read(digest: B3Digest, size: number, reader: ContentReader, keep: boolean): Uint8Array {
-    const kept = this.#kept.get(digest.key)
-    if (kept !== undefined) {
-      this.#kept.delete(digest.key)
-      this.#kept.set(digest.key, kept)
-      return kept
-    }
-    // Another process may have written damaged content again, somewhere else: a reader that verifies looks there.
-    const bytes = this.#load(digest, size, reader) ?? this.#load(digest, size, this.#engine.contentReader())
-    if (bytes === undefined) {
-      throw new DataLossError(digest, `embedded:${this.#engine.path}`, `chunk ${digest} is damaged`)
-    }
-    if (keep) this.#keep(digest.key, bytes)
-    return bytes
-  }
-
-  #load(digest: B3Digest, size: number, reader: ContentReader): Uint8Array | undefined {
-    try {
-      const stored = reader.peek(digest.bytes) ?? reader.readSync(digest.bytes)
-      if (stored === undefined) {
-        throw new DataLossError(digest, `embedded:${this.#engine.path}`, `chunk ${digest} is missing`)
-      }
-      if (stored.rawLength !== size) return undefined
-      const bytes = new Uint8Array(size)
-      return reader.expand(stored, bytes) && equalBytes(blake3.digest(bytes), digest.bytes)
-        ? bytes
-        : undefined
-    } finally {
-      this.#engine.refresh()
-    }
-  }
-
-  #keep(key: string, bytes: Uint8Array): void {
-    this.#kept.set(key, bytes)
-    this.#keptBytes += bytes.length
-    for (const [oldest, dropped] of this.#kept) {
-      if (this.#keptBytes <= CACHE_BYTES) return
-      this.#kept.delete(oldest)
-      this.#keptBytes -= dropped.length
-    }
   }
 }

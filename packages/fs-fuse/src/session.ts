@@ -16,6 +16,8 @@ export interface FuseSessionOptions {
 }
 
 const MAX_READ = 1024 * 1024
+/** Bodies of up to so many bytes are copied behind their header. */
+const COPIED = 32 * 1024
 const SEEK_DATA = 3
 const SEEK_HOLE = 4
 const DOT = 0x2e
@@ -291,7 +293,10 @@ export class FuseSession implements FuseReceiver {
   #send(reply: ReplyWriter, body: readonly Uint8Array[] = []): boolean {
     let length = 0
     for (const piece of body) length += piece.length
-    return this.#transport.send(reply.finish(length), body)
+    if (length > COPIED) return this.#transport.send(reply.finish(length), body)
+    // To send pieces costs more than to copy a few bytes.
+    for (const piece of body) reply.bytes(piece)
+    return this.#transport.send(reply.finish())
   }
 
   #fail(request: FuseRequest, error: unknown): void {

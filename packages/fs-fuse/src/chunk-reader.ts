@@ -1,0 +1,103 @@
+import { type B3Digest, blake3, equalBytes } from '@neve/castore-model'
+import { DataLossError } from '@neve/castore-services'
+import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
+
+/** Bytes of expanded chunks that are kept, for readers that come back to them. */
+const KEPT_BYTES = 64 * 1024 * 1024
+/** Room for chunks that are handed out whole, and so are not kept; used again and again. */
+const PASSING_BYTES = 4 * 1024 * 1024
+/** Memory of chunks that are dropped serves the next ones: lengths are rounded up to a multiple of this. */
+const GRAIN = 64 * 1024
+
+/** A chunk: what it hashes to, and its length in bytes. */
+export interface ChunkName {
+  readonly digest: B3Digest
+  readonly size: number
+}
+
+/**
+ * Reads, expands and verifies chunks of an embedded store, without waiting, and keeps those that were used last. What it
+ * returns is good until {@link PASSING_BYTES} more have been read, or the chunk is dropped: long enough for one reply.
+ */
+export class ChunkReader {
+  readonly #engine: EmbeddedStore
+  readonly #kept = new Map<string, Uint8Array>()
+  #keptBytes = 0
+  readonly #free = new Map<number, Uint8Array[]>()
+  #passing: Uint8Array | undefined
+  #passed = 0
+
+  /** @param engine stays the caller's */
+  constructor(engine: EmbeddedStore) {
+    this.#engine = engine
+  }
+
+  /** A reader for chunks in the order in which they were written. Its bytes are compared with digests: no checksum is needed. */
+  reader(): ContentReader {
+    return this.#engine.contentReader({ checksums: false })
+  }
+
+  /**
+   * @param keep whether more of the chunk will be asked for soon
+   * @throws DataLossError when it is damaged or missing
+   */
+  read(chunk: ChunkName, reader: ContentReader, keep: boolean): Uint8Array {
+    const { key } = chunk.digest
+    const kept = this.#kept.get(key)
+    if (kept !== undefined) {
+      this.#kept.delete(key)
+      this.#kept.set(key, kept)
+      return kept.subarray(0, chunk.size)
+    }
+    const room = keep ? this.#roomToKeep(chunk.size) : this.#roomToPass(chunk.size)
+    const bytes = room.subarray(0, chunk.size)
+    // Another process may have written damaged content again, somewhere else: a reader that verifies looks there.
+    if (!this.#load(chunk, reader, bytes) && !this.#load(chunk, this.#engine.contentReader(), bytes)) {
+      throw this.#loss(chunk.digest, 'is damaged')
+    }
+    if (keep) {
+      this.#kept.set(key, room)
+      this.#keptBytes += room.length
+    }
+    return bytes
+  }
+
+  #load({ digest, size }: ChunkName, reader: ContentReader, out: Uint8Array): boolean {
+    try {
+      const stored = reader.peek(digest.bytes) ?? reader.readSync(digest.bytes)
+      if (stored === undefined) throw this.#loss(digest, 'is missing')
+      if (stored.rawLength !== size) return false
+      return reader.expand(stored, out) && equalBytes(blake3.digest(out), digest.bytes)
+    } finally {
+      // A thread that never waits would hold on to the state of the tables that it saw first.
+      this.#engine.refresh()
+    }
+  }
+
+  #roomToKeep(size: number): Uint8Array {
+    const length = Math.ceil(size / GRAIN) * GRAIN
+    for (const [oldest, dropped] of this.#kept) {
+      if (this.#keptBytes + length <= KEPT_BYTES) break
+      this.#kept.delete(oldest)
+      this.#keptBytes -= dropped.length
+      const free = this.#free.get(dropped.length)
+      if (free === undefined) this.#free.set(dropped.length, [dropped])
+      // What is free counts for nothing, so there is little of it.
+      else if (free.length < 4) free.push(dropped)
+    }
+    return this.#free.get(length)?.pop() ?? Buffer.allocUnsafeSlow(length)
+  }
+
+  #roomToPass(size: number): Uint8Array {
+    if (size > PASSING_BYTES / 2) return Buffer.allocUnsafeSlow(size)
+    this.#passing ??= Buffer.allocUnsafeSlow(PASSING_BYTES)
+    if (this.#passed + size > PASSING_BYTES) this.#passed = 0
+    const room = this.#passing.subarray(this.#passed, this.#passed + size)
+    this.#passed += size
+    return room
+  }
+
+  #loss(digest: B3Digest, what: string): DataLossError {
+    return new DataLossError(digest, `embedded:${this.#engine.path}`, `chunk ${digest} ${what}`)
+  }
+}
