@@ -62,7 +62,10 @@ export const WRITING_OPCODES: ReadonlySet<number> = new Set([
   Opcode.TMPFILE,
 ])
 
-/** What the two sides agree on when the connection begins (spec 05 section 11.5). */
+/**
+ * What the two sides agree on when the connection begins (spec 05 section 11.5). READDIRPLUS_AUTO is not among it: programs
+ * list a directory to its end before they look at the first entry, so the kernel would ask for each by itself.
+ */
 export const InitFlag = {
   ASYNC_READ: 1 << 0,
   EXPORT_SUPPORT: 1 << 4,
