@@ -46,7 +46,7 @@ for (const kind of [VERSITYGW, FAKE_GCS_SERVER, AZURITE, APACHE]) {
     let direct: ObjectStore
     const open = async (url: string, extra: Readonly<Record<string, string>>) => {
       const at = kind === APACHE ? url.replace(server().origin, proxy.origin) : url
-      const options = { max_retries: '3', retry_delay: '1ms', timeout: '1s' }
+      const options = { max_retries: '3', retry_delay: '1ms', timeout: '500ms' }
       return openObjectStore(at, { ...server().optionsAt(proxy.origin), ...options, ...extra })
     }
     let url: string
