@@ -3,5 +3,9 @@ import { base } from '../../tsup.base.js'
 
 export default defineConfig({
   ...base,
-  entry: { index: 'src/index.ts', 'embedded-thread': 'src/embedded-thread.ts' },
+  entry: {
+    index: 'src/index.ts',
+    'embedded-thread': 'src/embedded-thread.ts',
+    'page-feeder-thread': 'src/page-feeder-thread.ts',
+  },
 })

@@ -37,6 +37,11 @@ export class ChunkReader {
     return this.#engine.contentReader({ checksums: false })
   }
 
+  /** Whether a chunk is kept. */
+  keeps(digest: B3Digest): boolean {
+    return this.#kept.has(digest.key)
+  }
+
   /**
    * @param keep whether more of the chunk will be asked for soon
    * @throws DataLossError when it is damaged or missing

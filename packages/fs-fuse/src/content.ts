@@ -18,6 +18,12 @@ export interface FileContent {
    */
   readAt(offset: number, length: number, options?: CallOptions): MaybePromise<readonly Uint8Array[]>
 
+  /**
+   * Hears of bytes that were not asked for, but had to be read and verified for a read here and there in the file. They are
+   * good until it returns. Default: nobody does.
+   */
+  onSurplus?: ((offset: number, bytes: Uint8Array) => void) | undefined
+
   /** Lets go of what is held. */
   close(): void
 }

@@ -5,8 +5,6 @@ import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
 import { ChunkReader } from './chunk-reader.js'
 import type { Content, FileContent } from './content.js'
 
-const NOTHING: FileContent = { readAt: () => [], close: () => {} }
-
 /** A piece of a file, with its place. */
 interface Piece {
   readonly digest: B3Digest
@@ -44,7 +42,7 @@ export class EmbeddedContent implements Content {
   }
 
   open(digest: B3Digest): FileContent | undefined {
-    if (digest.equals(B3Digest.EMPTY)) return NOTHING
+    if (digest.equals(B3Digest.EMPTY)) return { readAt: () => [], close: () => {} }
     try {
       const location = this.#engine.locate(digest.bytes)
       if (location !== undefined) return this.#file([{ digest, start: 0, size: location.rawLength }])
@@ -76,9 +74,12 @@ export class EmbeddedContent implements Content {
 }
 
 class EmbeddedFile implements FileContent {
+  onSurplus: ((offset: number, bytes: Uint8Array) => void) | undefined
   readonly #pieces: readonly Piece[]
   readonly #chunks: ChunkReader
   readonly #reader: ContentReader
+  /** Where a read in order would begin. */
+  #next = 0
 
   constructor(pieces: readonly Piece[], chunks: ChunkReader, reader: ContentReader) {
     this.#pieces = pieces
@@ -88,6 +89,8 @@ class EmbeddedFile implements FileContent {
 
   readAt(offset: number, length: number): readonly Uint8Array[] {
     const end = offset + length
+    const inOrder = offset === this.#next
+    this.#next = end
     const out: Uint8Array[] = []
     for (let index = this.#indexFor(offset); index < this.#pieces.length; index++) {
       const piece = this.#pieces[index]!
@@ -95,7 +98,10 @@ class EmbeddedFile implements FileContent {
       const from = Math.max(0, offset - piece.start)
       const to = Math.min(piece.size, end - piece.start)
       if (from >= to) break
-      const bytes = this.#chunks.read(piece, this.#reader, from > 0 || to < piece.size)
+      const partly = from > 0 || to < piece.size
+      const isNew = partly && !inOrder && !this.#chunks.keeps(piece.digest)
+      const bytes = this.#chunks.read(piece, this.#reader, partly)
+      if (isNew) this.onSurplus?.(piece.start, bytes)
       out.push(from === 0 && to === piece.size ? bytes : bytes.subarray(from, to))
     }
     return out

@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { B3Digest } from '@neve/castore-model'
 import { EmbeddedStore } from '@neve/embedded-store'
 import { DeviceTransport } from './device/device-transport.js'
+import { PageFeeder } from './device/page-feeder.js'
 import { EmbeddedContent } from './embedded-content.js'
 import type { EmbeddedRoots, ThreadMessage, ThreadSettings } from './embedded-mount.js'
 import { CastoreFilesystem } from './filesystem/castore-filesystem.js'
@@ -18,21 +19,28 @@ if (port !== null) {
     create: false,
     beside: true,
   })
+  let feeder: PageFeeder | undefined
   const content = new EmbeddedContent(engine)
   const filesystem = new CastoreFilesystem({
     ...settings.filesystem,
     content,
     roots: await rootsOf(settings.roots, engine, content),
+    onSurplus: (node, offset, bytes, size) => {
+      feeder ??= new PageFeeder(device)
+      feeder.feed(node, offset, bytes, size)
+    },
     onTrouble: ({ operation, path, error }) =>
       tell({ kind: 'trouble', operation, path, error: textOf(error) }),
   })
-  const descriptor = new Promise<number>((resolve) => port.once('message', resolve))
+  const mounted = new Promise<number>((resolve) => port.once('message', resolve))
   tell({ kind: 'ready' })
-  const transport = new DeviceTransport(await descriptor, { blocking: true })
+  const device = await mounted
+  const transport = new DeviceTransport(device, { blocking: true })
   const session = new FuseSession(filesystem, transport, {
     onFault: (error) => tell({ kind: 'fault', error: textOf(error) }),
   })
   await session.run()
+  await feeder?.close()
   port.close()
 }
 

@@ -32,6 +32,12 @@ export interface CastoreFilesystemInit {
   readonly xattrPrefixes?: readonly AttributePrefix[] | undefined
   /** Whom everything belongs to. Default: user 0 and group 0. */
   readonly owner?: Owner | undefined
+  /**
+   * Hears of bytes of a file, of `size` bytes, that may be asked for soon: see {@link FileContent.onSurplus}.
+   *
+   * @param bytes good until it returns
+   */
+  readonly onSurplus?: ((node: number, offset: number, bytes: Uint8Array, size: number) => void) | undefined
   /** Hears of trouble, once for each path and cause. */
   readonly onTrouble?: ((trouble: FilesystemTrouble) => void) | undefined
 }
@@ -139,6 +145,10 @@ export class CastoreFilesystem {
           if (content === undefined) throw new Error(`blob ${digest} is missing`)
           const handle = ++this.#lastHandle
           this.#files.set(handle, { node, content })
+          const { onSurplus } = this.#init
+          if (onSurplus !== undefined) {
+            content.onSurplus = (offset, bytes) => onSurplus(node, offset, bytes, Number(size))
+          }
           return handle
         }),
       (error) => this.#trouble('open', node, error, options),
