@@ -304,7 +304,11 @@ export class CastoreFilesystem {
       for (;;) {
         const next = listing.at(index)
         // What is there goes out before anything is waited for, as an error comes after what was listed.
-        if (next instanceof Promise) return index > from ? undefined : next.then(list)
+        if (next instanceof Promise) {
+          if (index === from) return next.then(list)
+          next.catch(() => {})
+          return undefined
+        }
         if (next === undefined || !visit(this.#listedRoot(next, index + 1))) return undefined
         index += 1
       }

@@ -1,8 +1,7 @@
-import { FuseSession } from '@neve/fs-fuse'
 import { describe, expect, it } from 'vitest'
+import { connect } from '../connection.js'
 import { BLOB_A_NAME, DIRECTORY_COMPLICATED_NAME, fixtureFilesystem } from '../fixtures.js'
 import { errorOf, frame, INIT_OF_LINUX, named, u64 } from '../frames.js'
-import { MemoryTransport } from '../memory-transport.js'
 
 const LOOKUP_BLOB_A = Buffer.from(
   `4e000000010000000a000000000000000100000000000000e803000064000000
@@ -17,23 +16,13 @@ const READ = Buffer.from(
   'hex',
 )
 
-async function connect() {
-  const transport = new MemoryTransport()
-  const session = new FuseSession(await fixtureFilesystem({ showXattr: true }), transport)
-  const ended = session.run()
-  const [init] = transport.request(INIT_OF_LINUX)
-  const call = async (message: Uint8Array): Promise<Buffer> => {
-    const [reply] = transport.request(message)
-    if (reply !== undefined) return reply
-    await expect.poll(() => transport.replies.length).toBe(1)
-    return transport.replies[0]!
-  }
-  return { transport, session, ended, init: init!, call }
+async function open() {
+  return connect(await fixtureFilesystem({ showXattr: true }))
 }
 
 describe('05: golden frames of section 10', () => {
   it('takes the INIT of Linux 6.18, and answers with flags that were offered', async () => {
-    const { init } = await connect()
+    const { init } = await open()
     expect(init.length).toBe(16 + 64)
     expect(init.readUInt32LE(0)).toBe(init.length)
     expect(init.readUInt32LE(16)).toBe(7)
@@ -47,7 +36,7 @@ describe('05: golden frames of section 10', () => {
   })
 
   it('reads LOOKUP of BLOB_A_NAME, and answers with the layout of an entry', async () => {
-    const { call } = await connect()
+    const { call } = await open()
     const reply = await call(LOOKUP_BLOB_A)
     expect(reply.length).toBe(144)
     // The number of the node is of our own choice, the inode number is made of the digest; one block, one link.
@@ -62,13 +51,13 @@ describe('05: golden frames of section 10', () => {
   })
 
   it('answers OPENDIR of a root that may not be listed with EPERM', async () => {
-    const { call } = await connect()
+    const { call } = await open()
     const reply = await call(frame(27, { unique: 14 }, 0, 0))
     expect(reply.toString('hex')).toBe('10000000ffffffff0e00000000000000')
   })
 
   it('answers READ of BLOB_A', async () => {
-    const { call } = await connect()
+    const { call } = await open()
     const node = (await call(LOOKUP_BLOB_A)).readBigUInt64LE(16)
     const opened = await call(frame(14, { unique: 16, node: Number(node) }, 0, 0))
     expect(errorOf(opened)).toBe(0)
@@ -79,7 +68,7 @@ describe('05: golden frames of section 10', () => {
   })
 
   it('lists DIRECTORY_COMPLICATED with DT_ types and cookies in a row', async () => {
-    const { call } = await connect()
+    const { call } = await open()
     const found = await call(frame(1, { unique: 4 }, named(DIRECTORY_COMPLICATED_NAME)))
     const node = Number(found.readBigUInt64LE(16))
     const reply = await call(frame(28, { unique: 16, node }, u64(0), u64(0), 4096, 0, u64(0), 0, 0))
@@ -95,7 +84,7 @@ describe('05: golden frames of section 10', () => {
   })
 
   it('tells the size of an extended attribute', async () => {
-    const { call } = await connect()
+    const { call } = await open()
     const node = Number((await call(frame(1, { unique: 4 }, named(BLOB_A_NAME)))).readBigUInt64LE(16))
     const name = named('user.tvix.castore.blob.digest')
     const reply = await call(frame(22, { unique: 20, node }, 0, 0, name))
