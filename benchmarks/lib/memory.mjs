@@ -64,8 +64,23 @@ export class MemoryWatch {
     const total = field(status, 'VmRSS')
     if (total === undefined) return
     this.#peak = Math.max(this.#peak, field(status, 'VmHWM') ?? 0)
-    this.#samples.push({ total, own: (field(status, 'RssAnon') ?? 0) + (field(status, 'RssShmem') ?? 0) })
+    this.#samples.push({ total, own: ownOf(status) })
   }
+}
+
+/**
+ * Anonymous and shared memory that a process holds now.
+ *
+ * @param {number} pid
+ * @returns {number} bytes
+ */
+export function residentOwn(pid) {
+  return ownOf(readFileSync(`/proc/${pid}/status`, 'latin1'))
+}
+
+/** @param {string} status */
+function ownOf(status) {
+  return (field(status, 'RssAnon') ?? 0) + (field(status, 'RssShmem') ?? 0)
 }
 
 /**
