@@ -1,3 +1,4 @@
+import { copyOf } from './copies.js'
 import type { BridgeRequest, Reply, ReplyStream } from './exchange.js'
 import type { HttpHandler } from './http-handler.js'
 
@@ -35,7 +36,7 @@ function streamOf({ source, length }: ReplyStream): ReadableStream<Uint8Array> {
       if (done !== true) {
         if (left !== undefined) left -= BigInt(value.length)
         // Whoever reads the stream may keep what it read.
-        controller.enqueue(value.slice())
+        controller.enqueue(copyOf(value))
       } else if (left === undefined || left === 0n) controller.close()
       else throw new Error(`the body has another length than was announced: ${left} bytes less`)
     },

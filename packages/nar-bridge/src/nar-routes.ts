@@ -7,6 +7,7 @@ import { encodeNixbase32 } from '@neve/nix-compat'
 import type { BridgeStore } from './bridge-options.js'
 import { parseRange } from './byte-range.js'
 import { isKnown, wantedRange } from './conditions.js'
+import { copies } from './copies.js'
 import { type BridgeRequest, begun, type Reply, textReply } from './exchange.js'
 import { HttpError } from './http-error.js'
 import type { KnownNar, KnownNars } from './known-nars.js'
@@ -144,10 +145,6 @@ async function* compressed(
       : createGzip({ level: constants.Z_BEST_SPEED })
   // What is read ahead must not lie where the next piece comes to lie.
   yield* pipeline(Readable.from(copies(archive), { objectMode: false }), encoder, () => {})
-}
-
-async function* copies(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
-  for await (const piece of source) yield piece.slice()
 }
 
 /** The same for the same contents, and for nothing else. */

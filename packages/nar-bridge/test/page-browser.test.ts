@@ -40,6 +40,10 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing === undefined ? '' 
     expect(await tab.text('pre')).toBe('#!/bin/sh\necho hello\n')
     await tab.follow('.crumbs a:nth-of-type(2)')
     expect(await tab.text('h1')).toBe('site')
+    for (const view of ['Closure', 'Referrers', 'Storage']) {
+      await tab.follow(`.tabs a[href$="show=${view.toLowerCase()}"]`)
+      expect(await tab.text('.tabs a[aria-current]')).toBe(view)
+    }
     expect(tab.complaints).toEqual([])
   })
 
@@ -62,13 +66,16 @@ describe.skipIf(missing !== undefined)(`in Chromium${missing === undefined ? '' 
     expect(await tab.text('p')).toBe('Hello')
     expect(await tab.evaluate('document.title')).toBe('theirs')
     expect(await tab.evaluate('self.origin')).toBe('null')
+    // What stands beside it may be shown in it.
+    expect(await tab.evaluate('document.images[0].naturalWidth')).toBe(7)
     expect(tab.complaints.join()).toContain('Blocked script execution')
   })
 
   it.each([360, 390, 800, 1400])('nothing is wider than a window of %i', async (wide) => {
     const tab = await browser.tab()
     await tab.look({ width: wide, mobile: wide < 500 })
-    for (const path of ['/', `/nix/store/${site}`, `/nix/store/${site}/bin/hello?show=file`]) {
+    const places = ['', '/bin/hello?show=file', '?show=closure', '?show=referrers', '?show=storage']
+    for (const path of ['/', ...places.map((place) => `/nix/store/${site}${place}`)]) {
       await tab.open(`${at}${path}`)
       expect([path, ...(await width(tab))]).toEqual([path, wide, wide])
     }

@@ -8,7 +8,7 @@ export const NASTY = '<img src=x onerror=alert(1)>\u001b[31m'
 /** Bytes that are no UTF-8. */
 export const BYTES = Buffer.from([0x62, 0xff, 0xfe])
 export const SCRIPT =
-  '<!doctype html><title>theirs</title><script>document.title = "ran"</script><p>Hello</p>'
+  '<!doctype html><title>theirs</title><script>document.title = "ran"</script><p>Hello</p><img src="i.svg">'
 
 /** Imports a tree with all that a page has to show; gives the base name of its store path. */
 export async function importSite(store: Store): Promise<string> {
@@ -21,7 +21,7 @@ export async function importSite(store: Store): Promise<string> {
   writeFileSync(join(root, 'docs/index.html'), SCRIPT)
   writeFileSync(
     join(root, 'docs/i.svg'),
-    '<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
+    '<svg xmlns="http://www.w3.org/2000/svg" width="7" height="7"><script>alert(1)</script></svg>',
   )
   writeFileSync(join(root, NASTY), 'nasty\n')
   writeFileSync(Buffer.concat([Buffer.from(`${root}/`), BYTES]), 'bytes\n')

@@ -15,6 +15,13 @@ export { checkName, type ImportedPath, storePathName } from './import-path.js'
 export { formatInfusedNar, type InfusedNar, parseInfusedNar } from './infused-nar.js'
 export { type IngestedNar, type IngestNarOptions, ingestNar, type NarTarget } from './ingest-nar.js'
 export { listNar } from './list-nar.js'
+export {
+  type ContentMeasure,
+  chunksOf,
+  type MeasureContentOptions,
+  measureContent,
+  type StoredChunk,
+} from './measure-content.js'
 export { calculateNar, type NarMeasure } from './measure-nar.js'
 export { LocalNarCalculation } from './nar-calculation.js'
 export { NarHashSink } from './nar-hash-sink.js'
@@ -90,3 +97,4 @@ export {
   type VerifyProgress,
   verifyPaths,
 } from './verify/verify-paths.js'
+export { type TreeStep, walkNode } from './walk-node.js'

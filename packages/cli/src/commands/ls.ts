@@ -6,7 +6,6 @@ import type { Context, GlobalOptions } from '../context.js'
 import { nodeJson } from '../import-report.js'
 import type { Output } from '../io.js'
 import { jsonBytes, jsonLine, shown } from '../output/names.js'
-import { walkNode } from '../tree-walk.js'
 
 interface LsOptions extends GlobalOptions {
   readonly long?: boolean
@@ -62,6 +61,7 @@ async function* entries(store: Store, node: Node, options: LsOptions): AsyncGene
     return
   }
   if (options.recursive === true) {
+    const { walkNode } = await import('@neve/store-pathinfo')
     for await (const step of walkNode(store.directories, node)) {
       if (step.path.length > 0) yield { name: step.path, node: step.node }
     }
@@ -74,6 +74,7 @@ async function entriesOf(
   store: Store,
   node: Node & { kind: 'directory' },
 ): Promise<readonly DirectoryEntry[]> {
+  const { walkNode } = await import('@neve/store-pathinfo')
   let directory: Directory | undefined
   for await (const step of walkNode(store.directories, node)) {
     directory = step.directory

@@ -1,13 +1,12 @@
 import type { Node } from '@neve/castore-model'
 import { NixHash } from '@neve/nix-compat'
-import type { PathInfo, Resolved, Store } from '@neve/store-pathinfo'
+import type { ContentMeasure, PathInfo, Resolved, Store, StoredChunk } from '@neve/store-pathinfo'
 import { Command } from 'commander'
 import { resolveAddress } from '../address.js'
 import type { Context, GlobalOptions } from '../context.js'
 import { nodeJson } from '../import-report.js'
 import { counted, formatBytes, formatCount } from '../output/format.js'
 import { jsonLine, shown } from '../output/names.js'
-import { type ContentMeasure, chunksOf, measureContent, type StoredChunk } from '../stat/measure-content.js'
 
 interface StatOptions extends GlobalOptions {
   readonly json?: boolean
@@ -60,11 +59,12 @@ async function factsOf(
   { node, storePath, path }: Resolved,
   signal: AbortSignal,
 ): Promise<Facts> {
+  const { chunksOf, measureContent } = await import('@neve/store-pathinfo')
   const isRoot = storePath !== undefined && path.components.length === 0
   return {
     node,
     storePath: storePath?.toAbsolute(),
-    content: await measureContent(store, node, signal),
+    content: await measureContent(store, node, { signal }),
     chunkList: node.kind === 'file' ? await chunksOf(store, node) : undefined,
     pathInfo: isRoot ? await store.pathInfos.get(storePath.digest) : undefined,
   }

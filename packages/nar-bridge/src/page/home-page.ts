@@ -1,11 +1,11 @@
-import { decodeNixbase32, encodeNixbase32, Nixbase32Error, STORE_DIR } from '@neve/nix-compat'
+import { encodeNixbase32, STORE_DIR } from '@neve/nix-compat'
 import { type PathInfo, StoreError } from '@neve/store-pathinfo'
 import type { BridgeStore } from '../bridge-options.js'
 import type { Reply } from '../exchange.js'
 import { encodeName } from '../url-names.js'
 import { jsonReply, pageReply, redirect } from './document.js'
 import { type Html, html } from './html.js'
-import type { PageRequest } from './page-request.js'
+import { digestOf, type PageRequest } from './page-request.js'
 import { pathJson, pathTable } from './path-list.js'
 import { type Scanned, scanPathInfos } from './scan-path-infos.js'
 
@@ -143,15 +143,4 @@ async function scan(
 
 function only(info: PathInfo): Scanned {
   return { found: [info], next: undefined, stopped: false }
-}
-
-/** @returns undefined for what is no digest */
-export function digestOf(text: string | null): Uint8Array | undefined {
-  if (text?.length !== 32) return undefined
-  try {
-    return decodeNixbase32(text, 20)
-  } catch (error) {
-    if (error instanceof Nixbase32Error) return undefined
-    throw error
-  }
 }

@@ -1,3 +1,4 @@
+import { decodeNixbase32, Nixbase32Error } from '@neve/nix-compat'
 import type { BridgeRequest } from '../exchange.js'
 
 /** A request for a page: what its URL says, and where links have to start from. */
@@ -38,4 +39,15 @@ function wantsJson(request: BridgeRequest, query: URLSearchParams): boolean {
 export function pageNumber(query: URLSearchParams): number {
   const text = query.get('page') ?? ''
   return /^[1-9]\d{0,8}$/.test(text) ? Number(text) : 1
+}
+
+/** Reads the hash of a store path; undefined for what is none. */
+export function digestOf(text: string | null): Uint8Array | undefined {
+  if (text?.length !== 32) return undefined
+  try {
+    return decodeNixbase32(text, 20)
+  } catch (error) {
+    if (error instanceof Nixbase32Error) return undefined
+    throw error
+  }
 }

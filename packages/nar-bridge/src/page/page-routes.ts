@@ -1,4 +1,5 @@
 import type { PathComponent } from '@neve/castore-model'
+import { ByteSemaphore } from '@neve/castore-services'
 import { type SecretKey, STORE_DIR } from '@neve/nix-compat'
 import { signPathInfo } from '@neve/store-pathinfo'
 import type { BridgeStore } from '../bridge-options.js'
@@ -16,8 +17,13 @@ import { type CacheFacts, homePage } from './home-page.js'
 import { html } from './html.js'
 import { locate } from './locate.js'
 import { type PageRequest, pageRequest } from './page-request.js'
+import { closurePage, referrersPage } from './reference-pages.js'
+import { storagePage } from './storage-page.js'
 
 const STORE = `${STORE_DIR}/`
+
+/** Pages that have to look at much of the store and are made at once. */
+const COSTLY_PAGES = 2
 
 /**
  * What is in the store is not ours: it runs no scripts, sends no forms, and has no part in what a browser keeps for
@@ -26,7 +32,6 @@ const STORE = `${STORE_DIR}/`
 const FOREIGN = {
   'content-security-policy':
     "sandbox; default-src 'none'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; font-src 'self' data:; media-src 'self'",
-  'cross-origin-resource-policy': 'same-origin',
 }
 
 /** The pages for people: what the cache is, and what is in its store. */
@@ -35,6 +40,7 @@ export class PageRoutes {
   readonly #nars: NarRoutes
   readonly #facts: CacheFacts
   readonly #signKeys: readonly SecretKey[]
+  readonly #turns = new ByteSemaphore(COSTLY_PAGES)
 
   /** @param signKeys with which what is served is signed */
   constructor(store: BridgeStore, nars: NarRoutes, facts: CacheFacts, signKeys: readonly SecretKey[]) {
@@ -50,7 +56,11 @@ export class PageRoutes {
    */
   async answer(request: BridgeRequest, target: string): Promise<Reply | undefined> {
     const page = pageRequest(request, target)
-    if (page.path === '') return homePage(this.#store, this.#facts, page)
+    if (page.path === '') {
+      const isSearch = page.query.has('q')
+      const make = () => homePage(this.#store, this.#facts, page)
+      return isSearch ? this.#inTurn(page, make) : make()
+    }
     if (!`/${page.path}`.startsWith(STORE)) return undefined
     const rest = page.path.slice(STORE.length - 1)
     const isFolder = rest.endsWith('/')
@@ -72,13 +82,24 @@ export class PageRoutes {
     if (isFolder && node.kind !== 'directory') return notFound(page)
     const form = query.get('download')
     if (form !== null && form !== 'raw') return downloadReply(this.#store, this.#nars, found, form, request)
+    const show = query.get('show')
+    if (show === 'storage') return this.#inTurn(page, () => storagePage(this.#store, found, page))
+    if (found.names.length === 1) {
+      if (show === 'closure') return this.#inTurn(page, () => closurePage(this.#store, found, page))
+      if (show === 'referrers') return this.#inTurn(page, () => referrersPage(this.#store, found, page))
+    }
     if (node.kind !== 'file') return directoryPage(this.#store, found, page)
-    const isShown =
-      found.names.length === 1 ? !query.has('raw') && form === null : query.get('show') === 'file'
+    const isShown = found.names.length === 1 ? !query.has('raw') && form === null : show === 'file'
     if (isShown) return filePage(this.#store, found, node, page)
     const name = found.names.at(-1)!.bytes
     const saved = form === null ? {} : { 'content-disposition': attachment(name) }
     return fileReply(this.#store.blobs, node, name, request, { ...FOREIGN, ...saved })
+  }
+
+  /** Pages that have to look at much of the store wait for each other, so that Nix need not wait for them. */
+  async #inTurn(page: PageRequest, make: () => Promise<Reply>): Promise<Reply> {
+    using _turn = await this.#turns.acquire(1, { signal: page.request.signal })
+    return await make()
   }
 }
 

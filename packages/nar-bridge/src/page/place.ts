@@ -6,10 +6,13 @@ import type { PageRequest } from './page-request.js'
 import { showBytes } from './show-bytes.js'
 
 /** What can be seen of something in the store. */
-export type View = 'contents'
+export type View = 'contents' | 'closure' | 'referrers' | 'storage'
 
 const LABELS: Readonly<Record<View, string>> = {
   contents: 'Contents',
+  closure: 'Closure',
+  referrers: 'Referrers',
+  storage: 'Storage',
 }
 
 /** Where something is found, from a page. */
@@ -27,7 +30,9 @@ export function placeHead(found: Located, page: PageRequest, current: View): Htm
   const { names, info, node } = found
   const isRoot = names.length === 1
   const here = urlOf(found, page)
-  const views: readonly View[] = ['contents']
+  const views: readonly View[] = isRoot
+    ? ['contents', 'closure', 'referrers', 'storage']
+    : ['contents', 'storage']
   const contents = node.kind === 'file' ? '?show=file' : isRoot ? '' : '/'
   return html`<nav class="crumbs" aria-label="Where this is"><a href="${page.base}">/nix/store</a>${crumbs(found, page)}</nav>
 <h1>${isRoot ? info.storePath.name : showBytes(names.at(-1)!.bytes)}</h1>

@@ -38,6 +38,7 @@ p { margin: .4rem 0 }
 code, pre, .mono { font-family: var(--mono); font-size: .875em }
 .whole { overflow-wrap: anywhere; user-select: all }
 .card { background: var(--surface); border: 1px solid var(--line); border-radius: 12px; overflow: hidden }
+.card.scroll { overflow-x: auto }
 .card.padded { padding: 1rem 1.25rem }
 .intro > * + * { margin-top: 1.1rem }
 pre { margin: .5rem 0; padding: .75rem 1rem; background: var(--sunk); border: 1px solid var(--line); border-radius: 8px; overflow-x: auto; line-height: 1.45; tab-size: 8 }
@@ -86,11 +87,14 @@ footer { padding-top: 1rem; padding-bottom: 2rem; color: var(--quiet); font-size
   main { padding-top: 1.1rem }
   h1 { font-size: 1.35rem }
   th, td { padding-left: .9rem; padding-right: .9rem }
-  .card.padded { padding: .9rem }
+  .card.scroll { overflow-x: auto }
+.card.padded { padding: .9rem }
   .facts { grid-template-columns: minmax(0, 1fr); gap: 0 }
   .facts dt { font-size: .82rem; margin-top: .6rem }
   .facts dt:first-child { margin-top: 0 }
-  .tabs { flex-wrap: nowrap; overflow-x: auto }
+  .tabs { flex-wrap: nowrap; overflow-x: auto; overflow-y: hidden }
+  .hash { font-size: .68rem }
+  pre.copy { white-space: pre-wrap; overflow-wrap: anywhere }
 }
 @media print { .top, footer, .tabs, .bar { display: none } body { background: none } }
 `

@@ -1,8 +1,9 @@
 import type { FileNode, Node } from '@neve/castore-model'
-import type { ChunkMeta } from '@neve/castore-services'
+import type { CallOptions, ChunkMeta } from '@neve/castore-services'
 import { engineOf } from '@neve/castore-services/blob/embedded'
-import type { Store } from '@neve/store-pathinfo'
-import { walkNode } from '../tree-walk.js'
+import { StoreError } from './errors.js'
+import type { Store } from './store.js'
+import { walkNode } from './walk-node.js'
 
 /** What a tree, or a single file, is made of and what it takes in the store. */
 export interface ContentMeasure {
@@ -34,16 +35,31 @@ export interface StoredChunk extends ChunkMeta {
   readonly missing: boolean
 }
 
+/** Options of {@link measureContent}. */
+export interface MeasureContentOptions extends CallOptions {
+  /** The most entries to look at. Default: no limit. */
+  readonly maxEntries?: number | undefined
+}
+
 /**
  * Counts what is below a node. Reads directories and chunk lists, no content.
  *
- * @throws DataLossError when a directory is missing; errors of the services; the signal's reason
+ * @throws StoreError `too-large` beyond `maxEntries`; DataLossError when a directory is missing; errors of the services;
+ *   the signal's reason
  */
-export async function measureContent(store: Store, root: Node, signal: AbortSignal): Promise<ContentMeasure> {
+export async function measureContent(
+  store: Pick<Store, 'blobs' | 'directories'>,
+  root: Node,
+  { signal, maxEntries = Number.POSITIVE_INFINITY }: MeasureContentOptions = {},
+): Promise<ContentMeasure> {
+  let entries = 0
   const blobs = new Map<string, { readonly node: FileNode; times: number }>()
   let [files, directories, symlinks, bytes] = [0, 0, 0, 0n]
   for await (const { node } of walkNode(store.directories, root)) {
-    signal.throwIfAborted()
+    signal?.throwIfAborted()
+    if (++entries > maxEntries) {
+      throw new StoreError('too-large', `expected at most ${maxEntries} entries to measure`)
+    }
     if (node.kind === 'directory') directories++
     else if (node.kind === 'symlink') symlinks++
     else {
@@ -57,7 +73,7 @@ export async function measureContent(store: Store, root: Node, signal: AbortSign
   const seen = new Map<string, { readonly chunk: StoredChunk; times: number }>()
   let chunks = 0
   for (const { node, times } of blobs.values()) {
-    signal.throwIfAborted()
+    signal?.throwIfAborted()
     for (const chunk of await chunksOf(store, node)) {
       chunks += times
       const known = seen.get(chunk.digest.key)
@@ -85,7 +101,7 @@ export async function measureContent(store: Store, root: Node, signal: AbortSign
 }
 
 /** The chunks of a file in order: itself where it is a single one, none where it is empty. */
-export async function chunksOf(store: Store, file: FileNode): Promise<readonly StoredChunk[]> {
+export async function chunksOf(store: Pick<Store, 'blobs'>, file: FileNode): Promise<readonly StoredChunk[]> {
   if (file.size === 0n) return []
   const list = await store.blobs.chunks(file.digest)
   const chunks = list === undefined || list.length === 0 ? [file] : list
