@@ -55,7 +55,7 @@ export async function mountEmbedded(
   mountpoint: string,
   options: EmbeddedMountOptions = {},
 ): Promise<FuseMount> {
-  const { source, allowOther, onTrouble, onFault, ...filesystem } = options
+  const { source, allowOther, forceUnmountStale, onTrouble, onFault, ...filesystem } = options
   const settings: ThreadSettings = { storePath, roots, filesystem }
   const thread = new Worker(new URL(THREAD), { workerData: settings })
   thread.on('message', (message: ThreadMessage) => {
@@ -66,7 +66,7 @@ export async function mountEmbedded(
   ended.catch(() => {})
   const [ready, mounted] = await Promise.allSettled([
     once(thread, 'message'),
-    mountDevice(mountpoint, { source, allowOther }),
+    mountDevice(mountpoint, { source, allowOther, forceUnmountStale }),
   ])
   if (ready.status === 'fulfilled' && mounted.status === 'fulfilled') {
     thread.postMessage(mounted.value.descriptor)

@@ -9,6 +9,7 @@ interface MountCommandOptions extends GlobalOptions {
   readonly listRoot?: boolean
   readonly allowOther?: boolean
   readonly showXattr: boolean
+  readonly forceUnmountStale?: boolean
   readonly uidGid?: { readonly uid: number; readonly gid: number }
 }
 
@@ -36,6 +37,7 @@ export function mountCommand(context: Context): Command {
       ).default(isOn(process.env['NEVE_ALLOW_OTHER'] ?? process.env['ALLOW_OTHER'])),
     )
     .option('--no-show-xattr', 'show no digests as extended attributes')
+    .option('--force-unmount-stale', 'take away a mount on DEST that is left over from a crash')
     .option('--uid-gid <uid:gid>', 'whom everything belongs to (default: 0:0)', uidGid)
     .addHelpText('after', EXAMPLES)
     .action((dest: string, _: unknown, self: Command) =>
@@ -66,6 +68,7 @@ async function mountOf(
   const { allowOther, listRoot = options.root !== undefined, showXattr, uidGid: owner } = options
   const settings: EmbeddedMountOptions = {
     allowOther,
+    forceUnmountStale: options.forceUnmountStale,
     listRoot,
     showXattr,
     owner,

@@ -1,5 +1,6 @@
 import { closeSync, openSync } from 'node:fs'
 import { realpath, stat } from 'node:fs/promises'
+import { basename, dirname, join, resolve } from 'node:path'
 import { MountError } from './mount-error.js'
 import { runProgram } from './run-program.js'
 
@@ -9,6 +10,11 @@ export interface MountOptions {
   readonly source?: string | undefined
   /** Whether others than the mounting user may enter. For users it needs `user_allow_other` in /etc/fuse.conf. Default: false. */
   readonly allowOther?: boolean | undefined
+  /**
+   * Whether to take away a mount that is still there though who served it is gone, after a crash. Default: false, so that
+   * mounting fails.
+   */
+  readonly forceUnmountStale?: boolean | undefined
 }
 
 /** A mounted device. */
@@ -30,7 +36,7 @@ const FLAGS = ['ro', 'nosuid', 'nodev', 'noatime', 'default_permissions']
  * @throws MountError
  */
 export async function mountDevice(mountpoint: string, options: MountOptions = {}): Promise<MountedDevice> {
-  const place = await placeOf(mountpoint)
+  const place = await placeOf(mountpoint, options)
   const descriptor = process.getuid?.() === 0 ? await asRoot(place, options) : await asUser(place, options)
   return { descriptor, mountpoint: place }
 }
@@ -91,17 +97,31 @@ function openDevice(place: string): number {
   }
 }
 
-async function placeOf(mountpoint: string): Promise<string> {
+async function placeOf(mountpoint: string, { forceUnmountStale = false }: MountOptions): Promise<string> {
   let isDirectory: boolean
   let place: string
   try {
     place = await realpath(mountpoint)
     isDirectory = (await stat(place)).isDirectory()
   } catch (cause) {
-    throw new MountError(mountpoint, `cannot be mounted on: ${reasonOf(cause)}`, { cause })
+    if (!isStale(cause)) {
+      throw new MountError(mountpoint, `cannot be mounted on: ${reasonOf(cause)}`, { cause })
+    }
+    if (!forceUnmountStale) {
+      throw new MountError(mountpoint, 'is a mount whose server is gone: unmount it, or force that (--force-unmount-stale)', { cause })
+    }
+    // Its parent can be looked at; what is mounted there cannot.
+    await unmountDevice(join(await realpath(dirname(resolve(mountpoint))), basename(resolve(mountpoint))), {
+      lazy: true,
+    })
+    return placeOf(mountpoint, {})
   }
   if (!isDirectory) throw new MountError(mountpoint, 'cannot be mounted on: it is not a directory')
   return place
+}
+
+function isStale(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === 'ENOTCONN'
 }
 
 function reasonOf(error: unknown): string {
