@@ -108,7 +108,7 @@ async function placeOf(mountpoint: string, { forceUnmountStale = false }: MountO
       throw new MountError(mountpoint, `cannot be mounted on: ${reasonOf(cause)}`, { cause })
     }
     if (!forceUnmountStale) {
-      throw new MountError(mountpoint, 'is a mount whose server is gone: unmount it, or force that (--force-unmount-stale)', { cause })
+      throw new MountError(mountpoint, 'is a mount whose server is gone: unmount it first', { cause })
     }
     // Its parent can be looked at; what is mounted there cannot.
     await unmountDevice(join(await realpath(dirname(resolve(mountpoint))), basename(resolve(mountpoint))), {
