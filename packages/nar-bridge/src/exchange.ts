@@ -4,8 +4,13 @@ export interface BridgeRequest {
   readonly method: string
   /** Path and query as the request line has them, nothing decoded: `/nar/snix-castore/Ei…?narsize=136`. */
   readonly target: string
-  /** A header by its name in lower case; the values of one that came several times are joined by a comma. */
+  /**
+   * A header by its name in lower case; the values of one that came several times are joined by a comma. `host` is there
+   * in whatever way the protocol says it.
+   */
   header(name: string): string | undefined
+  /** Whether it came encrypted, as far as the server can tell. */
+  readonly isEncrypted?: boolean | undefined
   /** Good for one reading; empty where there is none. Fails when the client goes away before its end. */
   readonly body: AsyncIterable<Uint8Array>
   /** Aborted when nobody waits for the reply any more. */

@@ -4,11 +4,12 @@ import type { HttpHandler } from './http-handler.js'
 
 /** Answers a web-standard request. */
 export async function answerFetch(answer: HttpHandler['answer'], request: Request): Promise<Response> {
-  const { pathname, search } = new URL(request.url)
+  const { pathname, search, host, protocol } = new URL(request.url)
   const asked: BridgeRequest = {
     method: request.method,
     target: pathname + search,
-    header: (name) => request.headers.get(name) ?? undefined,
+    header: (name) => request.headers.get(name) ?? (name === 'host' ? host : undefined),
+    isEncrypted: protocol === 'https:',
     body: bodyOf(request),
     signal: request.signal,
   }

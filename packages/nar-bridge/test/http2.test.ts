@@ -148,6 +148,8 @@ describe.skipIf(!programIsThere('openssl', 'version'))('TLS', () => {
     for (const version of ['1.1', '2']) {
       const ran = await run('curl', [...args, `--http${version}`, `${server.url}/nix-cache-info`])
       expect(ran.stdout).toBe(`${version} 200`)
+      const page = await run('curl', ['-sS', '--cacert', cert, `--http${version}`, server.url])
+      expect(page.stdout).toContain(`extra-substituters = ${server.url}<`)
     }
   })
 })

@@ -1,3 +1,4 @@
+import { connect } from 'node:http2'
 import { SecretKey } from '@neve/nix-compat'
 import type { LocalStore } from '@neve/store-pathinfo'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -41,6 +42,20 @@ describe('the first page', () => {
     const page = await (await bridge(new Request('http://x/', { headers }))).text()
     expect(page).toContain('extra-substituters = http://cache.example.org\n'.trimEnd())
     expect(page).not.toContain('<script')
+  })
+
+  it('says its address over HTTP/2, over TLS and behind a proxy that adds it', async () => {
+    const { url, bridge } = await served(store)
+    const session = connect(url)
+    const stream = session.request({ ':path': '/' })
+    let page = ''
+    for await (const piece of stream.setEncoding('utf8')) page += piece
+    session.close()
+    expect(page).toContain(`extra-substituters = ${url}<`)
+    const secure = await bridge(new Request('https://cache.example:444/'))
+    expect(await secure.text()).toContain('extra-substituters = https://cache.example:444<')
+    const proxied = await fetch(url, { headers: { 'x-forwarded-proto': 'https' } })
+    expect(await proxied.text()).toContain(`extra-substituters = ${url.replace('http:', 'https:')}<`)
   })
 
   it('lets nothing run that is not its own', async () => {

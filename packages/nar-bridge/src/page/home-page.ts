@@ -94,8 +94,8 @@ ${netrc && html`<p>Reading needs a token, in Nix’ netrc file:</p><pre class="c
 
 /** Where the client found the cache, as far as it says so; nothing else may be taken from its headers. */
 function addressOf({ request, base, path }: PageRequest): string {
-  const forwarded = request.header('x-forwarded-proto')
-  const scheme = forwarded === 'https' ? 'https' : 'http'
+  const isEncrypted = request.isEncrypted === true || request.header('x-forwarded-proto') === 'https'
+  const scheme = isEncrypted ? 'https' : 'http'
   const host = request.header('host') ?? ''
   const isHost = /^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/.test(host)
   const { origin, pathname } = new URL(

@@ -136,8 +136,13 @@ class Http2Request implements BridgeRequest {
     this.#onBody = onBody
   }
 
+  get isEncrypted(): boolean {
+    return this.#stream.session?.encrypted === true
+  }
+
   header(name: string): string | undefined {
-    const value = this.#headers[name]
+    // HTTP/2 has a name of its own for the host.
+    const value = this.#headers[name] ?? (name === 'host' ? this.#headers[':authority'] : undefined)
     return Array.isArray(value) ? value.join(', ') : value
   }
 

@@ -28,6 +28,10 @@ export class NodeRequest implements BridgeRequest {
     return Array.isArray(value) ? value.join(', ') : value
   }
 
+  get isEncrypted(): boolean {
+    return (this.#incoming.socket as { readonly encrypted?: boolean }).encrypted === true
+  }
+
   get body(): AsyncIterable<Uint8Array> {
     this.#onBody()
     // Leaving the body early must not end the connection: the client is still to be told why.
