@@ -21,9 +21,12 @@ import { type PackedAppend, WriteSession } from './write-session.js'
 const STAGING = 256 * 1024
 /** A segment is sealed once it has this length, in bytes. */
 export const SEGMENT_SIZE = 256 * 1024 * 1024
-/** So much may wait for a commit before one is started without being asked for, in bytes and in entries. */
+/**
+ * So much may wait for a commit before one is started without being asked for, in bytes and in entries. While the tables
+ * are written others go on appending, which at the end nobody does: there, little should be left to write.
+ */
 const COMMIT_BYTES = 128 * 1024 * 1024
-const COMMIT_ENTRIES = 50_000
+const COMMIT_ENTRIES = 10_000
 /** So much may wait for the file system before {@link StoreWriter.room} holds callers back, in bytes. */
 const PENDING_BYTES = 16 * 1024 * 1024
 
