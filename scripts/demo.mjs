@@ -13,7 +13,7 @@ const SAMPLE = fileURLToPath(new URL('../samples/hello-neve', import.meta.url))
  * Imports the sample into the default store and prints a report.
  *
  * @param {{ write(text: string): unknown }} output
- * @returns {Promise<number>} exit code: 0, or 1 when the stored contents have another NAR hash than the imported ones
+ * @returns what was imported, and whether the stored contents have the NAR hash of the imported ones
  */
 export async function demo(output) {
   const store = await openStore()
@@ -27,7 +27,6 @@ export async function demo(output) {
 /**
  * @param {Store} store
  * @param {{ write(text: string): unknown }} output
- * @returns {Promise<number>} exit code
  */
 async function report(store, output) {
   const added = await store.importPath(SAMPLE)
@@ -63,7 +62,7 @@ async function report(store, output) {
     '  npm start -- import PATH-OF-YOUR-OWN',
   ]
   output.write(`${lines.join('\n')}\n`)
-  return verified ? 0 : 1
+  return { storePath, verified }
 }
 
 /**

@@ -1,4 +1,4 @@
-// npm start              shows what Neve does, with a sample tree
+// npm start              shows what Neve does, with a sample tree, and serves the store that has it then
 // npm start -- ARGS      runs `neve ARGS`
 import { spawn } from 'node:child_process'
 import { constants } from 'node:os'
@@ -17,7 +17,10 @@ try {
 
 async function showSample() {
   const { demo } = await import('./demo.mjs')
-  return demo(process.stdout)
+  const { storePath, verified } = await demo(process.stdout)
+  if (!verified) return 1
+  const { serveDemo } = await import('./serve-demo.mjs')
+  return serveDemo(process.stdout, storePath, process.stdout.isTTY === true)
 }
 
 /**

@@ -1,9 +1,11 @@
-import { execFileSync } from 'node:child_process'
+import { execFileSync, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
+import { once } from 'node:events'
 import { existsSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { encodeNixbase32 } from '../packages/nix-compat/dist/index.js'
 import { plainNar, plainStorePath } from './plain-nar.js'
 import { type ProcessResult, runProcess } from './run-process.js'
 import { filesBelow, ROOT } from './workspace.js'
@@ -84,6 +86,38 @@ describe('npm start', () => {
     }
   })
 
+  it('serves the store in the end, and fetches a NAR from there as Nix does', () => {
+    const hash = encodeNixbase32(new Uint8Array(createHash('sha256').update(nar).digest()))
+    expect(first.stdout).toMatch(/^Serving it on http:\/\/127\.0\.0\.1:\d+ and grpc\+http:\/\//m)
+    expect(first.stdout).toContain(
+      `${nar.length.toLocaleString('en-US')} bytes, sha256:${hash}, as the narinfo says`,
+    )
+  })
+
+  it.runIf(hasScript() || process.env['NEVE_TEST_REQUIRE'] === 'all')(
+    'serves on for a person at a terminal, until Ctrl-C',
+    async () => {
+      const { INIT_CWD: _, ...environment } = process.env
+      const env = { ...environment, NEVE_STORE: join(scratch, 'store'), NEVE_SETUP: 'skip' }
+      const command = `exec '${process.execPath}' '${join(ROOT, 'scripts/start.mjs')}'`
+      const terminal = spawn('script', ['-qec', command, '/dev/null'], {
+        env,
+        stdio: ['pipe', 'pipe', 'inherit'],
+      })
+      const ended = once(terminal, 'close')
+      let text = ''
+      terminal.stdout.on('data', (piece: Buffer) => {
+        text += piece.toString()
+      })
+      while (!text.includes('Ctrl-C ends it.')) await once(terminal.stdout, 'data')
+      const url = /^ {2}(http:\S+)\/\r?$/m.exec(text)?.[1]
+      expect((await fetch(`${url}/nix-cache-info`)).status).toBe(200)
+      terminal.stdin.write('\x03')
+      expect((await ended)[0]).toBe(0)
+      await expect(fetch(`${url}/nix-cache-info`)).rejects.toThrow()
+    },
+  )
+
   it('says in one line what is wrong with the store', async () => {
     const file = join(scratch, 'a-file')
     writeFileSync(file, '')
@@ -145,6 +179,15 @@ function field({ stdout }: ProcessResult, label: string): string | undefined {
 
 function sum(contents: readonly Buffer[]): number {
   return contents.reduce((total, { length }) => total + length, 0)
+}
+
+function hasScript(): boolean {
+  try {
+    execFileSync('script', ['--version'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
 }
 
 function hasNix(): boolean {

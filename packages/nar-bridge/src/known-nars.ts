@@ -12,19 +12,33 @@ export interface KnownNar {
   readonly narSize: bigint
 }
 
+/** What it takes to remember a NAR. */
+export interface RememberedNar {
+  readonly known: KnownNar
+  /** Of the NAR. */
+  readonly hash: string
+  /** The node as URLs have it. */
+  readonly text: string
+}
+
+export function rememberedNar({ node, narSize, narSha256 }: PathInfo): RememberedNar {
+  return { known: { node, narSize }, hash: hashKey(narSha256), text: nodeText(node) }
+}
+
 /** The NARs that clients were told of last: they ask for them next. */
 export class KnownNars {
   readonly #byHash = new LruMap<string, KnownNar>(CAPACITY)
   readonly #sizes = new LruMap<string, bigint>(CAPACITY)
 
-  /**
-   * Remembers the NAR of a path info, which is trusted to have the right size.
-   *
-   * @param text of the node, where it is at hand: lookups of narinfo files come by the ten thousand
-   */
-  remember({ node, narSize, narSha256 }: PathInfo, text: string = nodeText(node)): void {
-    this.#byHash.set(hashKey(narSha256), { node, narSize })
-    this.#sizes.set(text, narSize)
+  /** Remembers the NAR of a path info, which is trusted to have the right size. */
+  remember(info: PathInfo): void {
+    this.refresh(rememberedNar(info))
+  }
+
+  /** As {@link remember}, where what it takes is at hand: lookups of narinfo files come by the ten thousand. */
+  refresh({ known, hash, text }: RememberedNar): void {
+    this.#byHash.set(hash, known)
+    this.#sizes.set(text, known.narSize)
   }
 
   /** @param narSha256 32 bytes */

@@ -1,15 +1,24 @@
 import { LruMap } from '@neve/castore-services'
 import type { SecretKey, Signature } from '@neve/nix-compat'
-import { narInfoText, type PathInfo, pathInfoFingerprint, signPathInfo } from '@neve/store-pathinfo'
+import {
+  EmbeddedPathInfoService,
+  narInfoText,
+  type PathInfo,
+  pathInfoFingerprint,
+  signPathInfo,
+} from '@neve/store-pathinfo'
 import type { BridgeStore } from './bridge-options.js'
 import { type BridgeRequest, begun, type Reply, textReply } from './exchange.js'
-import type { KnownNars } from './known-nars.js'
-import { narUrl, nodeText } from './nar-url.js'
+import { type KnownNars, type RememberedNar, rememberedNar } from './known-nars.js'
+import { narUrl } from './nar-url.js'
+import { type CachedNarInfo, NarInfoCache } from './narinfo-cache.js'
 
 export const NARINFO_TYPE = 'text/x-nix-narinfo'
 
 /** How many signatures to remember: each costs as much as some ten lookups. */
 const SIGNED = 50_000
+/** How much of narinfo files to remember, in bytes. */
+const CACHED = 32 * 1024 * 1024
 
 /** What the cache tells about store paths: their narinfo, and the listing of their NAR. */
 export class NarInfoRoutes {
@@ -17,6 +26,7 @@ export class NarInfoRoutes {
   readonly #known: KnownNars
   readonly #keys: readonly SecretKey[]
   readonly #zstd: boolean
+  readonly #cache = new NarInfoCache(CACHED)
   readonly #signed = new LruMap<string, { readonly text: string; readonly signatures: readonly Signature[] }>(
     SIGNED,
   )
@@ -29,20 +39,44 @@ export class NarInfoRoutes {
     this.#zstd = zstd
   }
 
-  /** @param digest of the store path, 20 bytes */
-  async narInfo(digest: Uint8Array, request: BridgeRequest): Promise<Reply> {
-    // A signal costs as much as the lookup in a table of this machine, which never waits.
-    const options = this.#store.engine === undefined ? { signal: request.signal } : {}
-    const stored = await this.#store.pathInfos.get(digest, options)
+  /**
+   * @param digest of the store path, 20 bytes
+   * @param name of the narinfo, which says the same
+   */
+  async narInfo(digest: Uint8Array, name: string, request: BridgeRequest): Promise<Reply> {
+    const { pathInfos } = this.#store
+    if (pathInfos instanceof EmbeddedPathInfoService) return this.#fromEntry(pathInfos, digest, name)
+    const stored = await pathInfos.get(digest, { signal: request.signal })
     if (stored === undefined) return absent()
-    const node = nodeText(stored.node)
-    this.#known.remember(stored, node)
+    const nar = rememberedNar(stored)
+    this.#known.refresh(nar)
+    return this.#reply(stored, nar)
+  }
+
+  /** From a table of this machine, which never waits; whatever process changed it last. */
+  #fromEntry(pathInfos: EmbeddedPathInfoService, digest: Uint8Array, name: string): Reply {
+    const entry = pathInfos.entry(digest)
+    if (entry === undefined) return absent()
+    let cached = this.#cache.get(name, entry)
+    if (cached === undefined) {
+      const info = pathInfos.decode(digest, entry)
+      const nar = rememberedNar(info)
+      cached = { entry, reply: this.#reply(info, nar), nar }
+      this.#cache.set(name, cached)
+    }
+    this.#known.refresh(cached.nar)
+    return cached.reply
+  }
+
+  #reply(stored: PathInfo, { text }: RememberedNar): CachedNarInfo['reply'] {
     const info = this.#keys.length === 0 ? stored : this.#withSignatures(stored)
     const { narSize } = info
     const location = this.#zstd
-      ? { url: narUrl(node, narSize, 'zstd'), compression: 'zstd' }
-      : { url: narUrl(node, narSize, 'nar'), compression: 'none', fileSize: narSize }
-    return textReply(narInfoText(info, location), { type: NARINFO_TYPE })
+      ? { url: narUrl(text, narSize, 'zstd'), compression: 'zstd' }
+      : { url: narUrl(text, narSize, 'nar'), compression: 'none', fileSize: narSize }
+    const body = narInfoText(info, location)
+    const { status, headers } = textReply(body, { type: NARINFO_TYPE })
+    return { status, headers, body }
   }
 
   /** @param digest of the store path, 20 bytes */

@@ -67,7 +67,7 @@ export class Routes {
     const file = parseStorePathFileName(path)
     if (file !== undefined) {
       return file.kind === 'narinfo'
-        ? this.#narInfo(file.digest, request)
+        ? this.#narInfo(file.digest, path, request)
         : this.#listing(file.digest, request)
     }
     const side = parseSideFile(path)
@@ -101,8 +101,8 @@ export class Routes {
     if (writes && readOnly) throw new HttpError(403, 'this cache is for reading only')
   }
 
-  async #narInfo(digest: Uint8Array, request: BridgeRequest): Promise<Reply> {
-    if (request.method !== 'PUT') return this.#narInfos.narInfo(digest, request)
+  async #narInfo(digest: Uint8Array, name: string, request: BridgeRequest): Promise<Reply> {
+    if (request.method !== 'PUT') return this.#narInfos.narInfo(digest, name, request)
     const { requireSignatures = [] } = this.#options
     const stored = await receiveNarInfo(this.#store, this.#uploads, digest, request, requireSignatures)
     this.#known.remember(stored)
