@@ -4,7 +4,7 @@ import { openLocalStore, signPathInfo } from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
 import { NarInfoCache } from '../src/narinfo-cache.js'
 import { HELLOWORLD, pathInfo, SYMLINK_INFO } from './fixtures.js'
-import { ask, temporaryFolder, temporaryStore } from './support.js'
+import { ask, temporaryStore } from './support.js'
 
 const PATH = `/${encodeNixbase32(SYMLINK_INFO.storePath.digest)}.narinfo`
 
