@@ -41,12 +41,20 @@ if (spec.generatedTree !== undefined) {
 }
 
 /** What the tests change while it is mounted. */
-const state = { failing: false, listFailsAfter: Number.POSITIVE_INFINITY, listingsClosed: 0, reads: 0 }
-let held
-let release = () => {}
+const state = {
+  failing: false,
+  listFailsAfter: Number.POSITIVE_INFINITY,
+  listingsClosed: 0,
+  reads: 0,
+  lookups: 0,
+}
+const held = {}
+const release = {}
 
 const rootNodes = {
-  async get(name) {
+  async get(name, options) {
+    state.lookups += 1
+    await waitWhileHeld('lookup', options?.signal)
     if (state.failing) throw new Error('the provider is away')
     return roots.get(Buffer.from(name.bytes).toString('latin1'))
   },
@@ -73,7 +81,7 @@ const content = {
       file && {
         async readAt(offset, length, readOptions) {
           state.reads += 1
-          await waitWhileHeld(readOptions?.signal)
+          await waitWhileHeld('read', readOptions?.signal)
           if (spec.damagedFrom !== undefined && offset + length > spec.damagedFrom) {
             throw new Error('the content is damaged')
           }
@@ -111,21 +119,22 @@ const commands = {
     handles: filesystem.openHandles,
     listingsClosed: state.listingsClosed,
     reads: state.reads,
+    lookups: state.lookups,
     troubles,
     faults,
   }),
   set: (changes) => Object.assign(state, changes),
   add: ([name, node]) => roots.set(name, nodeOf(node)).size,
   store: (bytes) => blobs.put(Buffer.from(bytes, 'base64')).then(String),
-  hold: () => {
-    held = new Promise((resolve) => {
-      release = resolve
+  hold: (what) => {
+    held[what] = new Promise((resolve) => {
+      release[what] = resolve
     })
     return true
   },
-  release: () => {
-    release()
-    held = undefined
+  release: (what) => {
+    release[what]()
+    held[what] = undefined
     return true
   },
   unmount: () => mount.unmount().then(() => true),
@@ -141,12 +150,12 @@ createInterface({ input: process.stdin }).on('line', async (line) => {
 })
 process.stdout.write('mounted\n')
 
-async function waitWhileHeld(signal) {
-  if (held === undefined) return
+async function waitWhileHeld(what, signal) {
+  if (held[what] === undefined) return
   const interrupted = new Promise((_, reject) => {
     signal?.addEventListener('abort', () => reject(signal.reason), { once: true })
   })
-  await Promise.race([held, interrupted])
+  await Promise.race([held[what], interrupted])
 }
 
 function nodeOf(node) {

@@ -65,10 +65,11 @@ def getdents(descriptor, size):
     length = libc.syscall(GETDENTS64, descriptor, buffer, size)
     if length < 0:
         raise OSError(ctypes.get_errno(), "getdents64")
+    data = ctypes.string_at(buffer, length)
     entries, at = [], 0
     while at < length:
-        _, after, record, kind = struct.unpack_from("=QqHB", buffer.raw, at)
-        name = buffer.raw[at + 19 : at + record].split(b"\0")[0]
+        _, after, record, kind = struct.unpack_from("=QqHB", data, at)
+        name = data[at + 19 : at + record].split(b"\0")[0]
         entries.append((name, TYPES.get(kind, str(kind)), after))
         at += record
     return entries
