@@ -5,12 +5,11 @@ import { counted } from './figures.js'
 import { type Html, html } from './html.js'
 import { listingJson, listingPage, listingTable, nodeJson, pager } from './listing.js'
 import { directoryOf, type Located, staysInside } from './locate.js'
-import { type PageRequest, pageNumber } from './page-request.js'
+import { type PageRequest, pageNumber, queryText } from './page-request.js'
 import { pathFacts, pathFactsJson } from './path-facts.js'
 import { downloads, placeHead, titleOf, urlOf } from './place.js'
 import { showBytes } from './show-bytes.js'
 
-const MAX_FILTER = 255
 /** Smaller directories are searched with the eyes. */
 const FILTER_FROM = 50
 
@@ -20,7 +19,7 @@ export async function directoryPage(store: BridgeStore, found: Located, page: Pa
   const isRoot = names.length === 1
   if (node.kind !== 'directory') return rootPage(found, page)
   const directory = await directoryOf(store, node, page.request.signal)
-  const filter = (page.query.get('filter') ?? '').slice(0, MAX_FILTER)
+  const filter = queryText(page.query, 'filter')
   const shown = listingPage(directory, { filter, page: pageNumber(page.query) })
   if (page.json) {
     const facts = isRoot ? pathFactsJson(info) : nodeJson(node)

@@ -5,14 +5,12 @@ import type { Reply } from '../exchange.js'
 import { encodeName } from '../url-names.js'
 import { jsonReply, pageReply, redirect } from './document.js'
 import { type Html, html } from './html.js'
-import { digestOf, type PageRequest } from './page-request.js'
+import { digestOf, type PageRequest, queryText } from './page-request.js'
 import { pathJson, pathTable } from './path-list.js'
 import { type Scanned, scanPathInfos } from './scan-path-infos.js'
 
 /** Store paths on a page. */
 const PAGE = 100
-/** Longer searches find nothing. */
-const MAX_QUERY = 300
 const BASE32 = /^[0-9a-df-np-sv-z]+$/
 
 /** What the first page says of the cache. */
@@ -28,7 +26,7 @@ export interface CacheFacts {
 /** What the cache is, how to use it, and a page of its store paths. */
 export async function homePage(store: BridgeStore, facts: CacheFacts, page: PageRequest): Promise<Reply> {
   const { query, json } = page
-  const search = (query.get('q') ?? '').trim().slice(0, MAX_QUERY)
+  const search = queryText(query, 'q')
   const exact = await exactly(store, search, page.request.signal)
   if (exact !== undefined && !json)
     return redirect(page, `nix/store/${encodeName(exact.storePath.toString())}`)

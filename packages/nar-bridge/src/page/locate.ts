@@ -19,7 +19,8 @@ export interface Located {
 }
 
 type Places = Pick<BridgeStore, 'pathInfos' | 'directories'>
-type Step = PathComponent | 'up'
+/** `here` asks for a directory, as a slash at the end does. */
+type Step = PathComponent | 'up' | 'here'
 interface Place {
   readonly name: PathComponent
   readonly node: Node
@@ -51,6 +52,10 @@ export async function locate(
       continue
     }
     const parent = places.at(-1)
+    if (step === 'here') {
+      if (parent !== undefined && parent.node.kind !== 'directory') return undefined
+      continue
+    }
     let node: Node | undefined
     if (parent === undefined) {
       info = await rootInfo(store, step, signal)
@@ -83,7 +88,7 @@ export function staysInside(target: Uint8Array, depth: number): boolean {
   if (parsed === undefined) return false
   let at = parsed.isAbsolute ? 0 : depth
   for (const step of parsed.steps) {
-    at += step === 'up' ? -1 : 1
+    if (step !== 'here') at += step === 'up' ? -1 : 1
     if (at < 0) return false
   }
   return at > 0
@@ -128,9 +133,8 @@ function stepsOf(target: Uint8Array): { readonly isAbsolute: boolean; readonly s
   }
   const steps: Step[] = []
   for (const part of text.split('/')) {
-    if (part === '' || part === '.') continue
-    if (part === '..') {
-      steps.push('up')
+    if (part === '' || part === '.' || part === '..') {
+      steps.push(part === '..' ? 'up' : 'here')
       continue
     }
     try {

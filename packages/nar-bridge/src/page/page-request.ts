@@ -1,6 +1,8 @@
 import { decodeNixbase32, Nixbase32Error } from '@neve/nix-compat'
 import type { BridgeRequest } from '../exchange.js'
 
+const MAX_TEXT = 300
+
 /** A request for a page: what its URL says, and where links have to start from. */
 export interface PageRequest {
   readonly request: BridgeRequest
@@ -33,6 +35,14 @@ function wantsJson(request: BridgeRequest, query: URLSearchParams): boolean {
   if (format !== null) return format === 'json'
   const accept = request.header('accept') ?? ''
   return accept.includes('application/json') && !accept.includes('text/html')
+}
+
+/** Words of the query that come back in the page: without controls, and not longer than anything that is looked for. */
+export function queryText(query: URLSearchParams, name: string): string {
+  return (query.get(name) ?? '')
+    .replace(/\p{C}+/gu, ' ')
+    .trim()
+    .slice(0, MAX_TEXT)
 }
 
 /** A number of a page in the query, from 1 on; 1 for anything else. */
