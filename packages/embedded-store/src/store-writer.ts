@@ -2,7 +2,6 @@ import { Batch, keyText } from './batch.js'
 import { checkEntry, type EntryChange, encodeEntry } from './entry-record.js'
 import { EmbeddedStoreError, wrapError } from './errors.js'
 import {
-  KEY_LENGTH,
   KEY_OFFSET,
   packedBound,
   packPayload,
@@ -14,11 +13,11 @@ import {
 } from './record.js'
 import { checkRun, RunPieces } from './run-check.js'
 import { SegmentWriter } from './segment-writer.js'
+import { Staging } from './staging.js'
 import { encodeLocation, type SegmentState } from './table-values.js'
 import type { Tables } from './tables.js'
 import { type PackedAppend, WriteSession } from './write-session.js'
 
-const STAGING = 256 * 1024
 /** A segment is sealed once it has this length, in bytes. */
 export const SEGMENT_SIZE = 256 * 1024 * 1024
 /**
@@ -44,8 +43,7 @@ export class StoreWriter {
   #batch = new Batch()
   #publishing: Batch | undefined
   #running: Promise<void> | undefined
-  #staging: Uint8Array = new Uint8Array(0)
-  #staged = 0
+  readonly #staging = new Staging()
   #sequence = 0
   #closed = false
 
@@ -223,8 +221,7 @@ export class StoreWriter {
   async #abandon(batch: Batch, error: EmbeddedStoreError): Promise<void> {
     const gathered = this.#batch
     this.#batch = new Batch()
-    this.#staging = new Uint8Array(0)
-    this.#staged = 0
+    this.#staging.clear()
     const segments = new Set([...batch.segments, ...gathered.segments])
     if (this.#segment !== undefined) segments.add(this.#segment)
     this.#segment = undefined
@@ -253,27 +250,21 @@ export class StoreWriter {
   ): { offset: number; length: number } {
     this.#checkOpen()
     const bound = packedBound(rawLength)
-    const segmentIsFull = this.#staged > 0 && this.#writer().length + this.#staged >= this.#segmentSize
-    if (segmentIsFull) this.#flushStaging()
-    if (this.#staged + bound > this.#staging.length) {
-      this.#flushStaging()
-      this.#staging = Buffer.allocUnsafeSlow(Math.max(STAGING, bound))
-    }
-    const length = pack(this.#staging, this.#staged)
-    const offset = this.#writer().length + this.#staged
-    this.#staged += length
+    const staging = this.#staging
+    const segmentIsFull = staging.length > 0 && this.#writer().length + staging.length >= this.#segmentSize
+    if (segmentIsFull || !staging.fits(bound)) this.#flushStaging()
+    if (!staging.fits(bound)) staging.makeRoom(bound)
+    const length = staging.add(pack)
+    const offset = this.#writer().length + staging.length - length
     this.#batch.bytes += length
     return { offset, length }
   }
 
   #flushStaging(): void {
-    if (this.#staged === 0) return
-    const run = this.#staging.subarray(0, this.#staged)
-    const rest = this.#staging.subarray(this.#staged)
-    this.#staging = rest.length >= KEY_LENGTH ? rest : new Uint8Array(0)
-    this.#staged = 0
+    if (this.#staging.length === 0) return
+    const { bytes, release } = this.#staging.take()
     // A failed write shows when the segment is synced.
-    this.#writer().append([run])
+    this.#writer().append([bytes]).written.then(release, release)
   }
 
   #index(key: Uint8Array, offset: number, storedLength: number, rawLength: number): void {
