@@ -30,6 +30,26 @@ const treeOf = async (...parts: (TarPart | Buffer)[]): Promise<string[]> =>
   tree(await ingest(archive(...parts)))
 
 describe('tree of an archive', () => {
+  it('is right when the source uses one Buffer for all its pieces', async () => {
+    const parts = [
+      dir('top'),
+      longName(`top/${'n'.repeat(200)}`),
+      file('short', 'content'),
+      file('top/z', 'z'),
+    ]
+    const whole = archive(...parts)
+    async function* reused() {
+      const buffer = Buffer.alloc(1536)
+      for (let at = 0; at < whole.length; at += buffer.length) {
+        const length = whole.copy(buffer, 0, at, at + buffer.length)
+        yield buffer.subarray(0, length)
+      }
+    }
+    const services = { blobs: new MemoryBlobService(), directories: new MemoryDirectoryService() }
+    const node = await ingestArchive(services, reused())
+    expect(node).toEqual((await ingest(whole)).node)
+  })
+
   it('06 section 9 the trees of TAR-1 and TAR-3 have their digests', async () => {
     const one = await ingest(archive(file('a/b/c')))
     expect(one.node).toMatchObject({ kind: 'directory', size: 2n })

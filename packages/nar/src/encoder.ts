@@ -188,7 +188,8 @@ export class NarEncoder {
     if (depth >= this.#maxDepth) {
       throw this.#fail('misuse', 'nesting', `a depth below ${this.#maxDepth}`, `${depth}`)
     }
-    this.#names[depth - 1] = name.slice()
+    // The slice of a Buffer would be a view.
+    this.#names[depth - 1] = new Uint8Array(name)
     this.#token(NAR_TOKENS.entry)
     this.#bytes(name)
     this.#token(NAR_TOKENS.node)

@@ -70,7 +70,8 @@ export class NarFile implements AsyncIterable<Uint8Array> {
       throw this.#archive.poison(new NarError('invalid-data', 'file too large', details))
     }
     const first = await this.read()
-    if (this.length === 0n) return first.slice()
+    // The slice of a Buffer would be a view.
+    if (this.length === 0n) return new Uint8Array(first)
     const sink = new MemorySink()
     sink.write(first)
     await this.copyTo(sink)

@@ -51,6 +51,18 @@ describe('encoder', () => {
     }
   })
 
+  test('a name may be overwritten once it was given, be it a Buffer', () => {
+    const encoder = new NarEncoder(() => {})
+    encoder.start()
+    encoder.directoryStart()
+    const name = Buffer.from('b')
+    encoder.entry(name)
+    encode(encoder, { symlink: ascii('x') })
+    encoder.entryEnd()
+    name.write('a')
+    expect(() => encoder.entry(name)).toThrow(/entry order/)
+  })
+
   test('a wide tree, with any buffer, owned or reused', () => {
     const expected = encodeTree(wide)
     for (const bufferSize of [1, 16_384, 65_536, 1 << 20]) {

@@ -37,6 +37,13 @@ describe('shape', () => {
     })
   })
 
+  test("the bytes of a file are the caller's own, be the source a Buffer", async () => {
+    const source = Buffer.from(encodeTree(VECTORS[2]!.tree))
+    const bytes = await asFile(await openNar([source])).bytes(12)
+    source.fill(0)
+    expect(toHex(bytes)).toBe(toHex(ascii('Hello World!')))
+  })
+
   test('09#52 a file', async () => {
     const source = strict(encodeTree(VECTORS[2]!.tree))
     const root = await openNar(source)

@@ -79,7 +79,8 @@ export class MemorySink implements ByteSink {
   }
 
   write(bytes: Uint8Array): void {
-    this.#chunks.push(bytes.slice())
+    // The slice of a Buffer would be a view.
+    this.#chunks.push(new Uint8Array(bytes))
     this.#length += bytes.length
   }
 

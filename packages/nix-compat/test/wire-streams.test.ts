@@ -135,9 +135,8 @@ describe('sinks', () => {
     expect(await code(collectBytes([BYTES, BYTES], 19))).toBe('invalid-data')
   })
 
-  test('a memory sink copies what it is given', () => {
+  test.each([hex('01'), Buffer.from([1])])('a memory sink copies what it is given: %o', (buffer) => {
     const sink = new MemorySink()
-    const buffer = hex('01')
     sink.write(buffer)
     buffer[0] = 2
     sink.write(buffer)

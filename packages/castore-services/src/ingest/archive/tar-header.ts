@@ -49,7 +49,8 @@ export function isZeroBlock(block: Uint8Array): boolean {
  */
 export function parseHeader(block: Uint8Array, offset: number): TarHeader {
   checkSum(block, offset)
-  const own = block.slice()
+  // The slice of a Buffer would be a view.
+  const own = new Uint8Array(block)
   const dialect = dialectOf(own)
   const name = textField(own, NAME)
   const about = { entry: name, offset }

@@ -140,8 +140,8 @@ export class TarReader {
     checkLimit(this.#limits, 'maxHeaderSize', size, 'bytes of an extended header', { offset })
     const content = await this.#source.upTo(size)
     if (content.length < size) throw cutShort({ entry: header.name, offset })
-    // A view of the source's memory would not outlive the next read.
-    const own = content.slice()
+    // A view of the source's memory would not outlive the next read, and the slice of a Buffer is one.
+    const own = new Uint8Array(content)
     await this.#skip(padding(size), { entry: header.name, offset })
     return own
   }
