@@ -8,6 +8,7 @@ import { filesBelow, ROOT, workspacePackages } from './workspace.js'
 const WITHOUT_EXAMPLE = new Set([
   'packages/cli/README.md',
   'apps/daemon/README.md',
+  'apps/mount/README.md',
   'apps/nar-bridge/README.md',
 ])
 /** An example of a package stands at the top; the README of everything says first what it is and how to start. */
