@@ -188,6 +188,30 @@ describe('a directory of 100,000 entries', () => {
   })
 })
 
+it('storage tells what a store path shares with another one', async () => {
+  const store = memoryStore()
+  const tree = async (...files: [string, string][]) => {
+    const entries = files.map(async ([name, text]): Promise<[PathComponent, Node]> => {
+      const digest = await store.blobs.put(Buffer.from(text))
+      return [
+        PathComponent.from(name),
+        { kind: 'file', digest, size: BigInt(text.length), executable: false },
+      ]
+    })
+    return stored(store, Directory.fromEntries(await Promise.all(entries)))
+  }
+  const one = await tree(['a', 'same'], ['b', 'only here'], ['c', 'same'])
+  const two = await tree(['x', 'same'], ['y', 'only there'])
+  const { url } = await served(store)
+  const page = `${url}/nix/store/${one}?show=storage&with=`
+  for (const other of [two, `/nix/store/${two}`, two.slice(0, 32)]) {
+    const comparison = { with: `/nix/store/${two}`, chunks: 2, bytes: 13, sharedChunks: 1, sharedBytes: 4 }
+    expect(await json(`${page}${other}`)).toMatchObject({ comparison })
+  }
+  expect(await (await fetch(`${page}${two}`)).text()).toContain('<b>4 B</b> in 1 are in <b>tree</b> too')
+  expect(await (await fetch(`${page}nonsense`)).text()).toContain('The store has no such store path.')
+})
+
 it('pages need a token where the cache does', async () => {
   const store = memoryStore()
   const at = await stored(store, Directory.EMPTY)

@@ -4,6 +4,7 @@ import type { BridgeStore } from '../bridge-options.js'
 import type { Reply } from '../exchange.js'
 import { encodeName } from '../url-names.js'
 import { jsonReply, pageReply, redirect } from './document.js'
+import { exactPath } from './exact-path.js'
 import { type Html, html } from './html.js'
 import { digestOf, type PageRequest, queryText } from './page-request.js'
 import { pathJson, pathTable } from './path-list.js'
@@ -27,7 +28,7 @@ export interface CacheFacts {
 export async function homePage(store: BridgeStore, facts: CacheFacts, page: PageRequest): Promise<Reply> {
   const { query, json } = page
   const search = queryText(query, 'q')
-  const exact = await exactly(store, search, page.request.signal)
+  const exact = await exactPath(store, search, page.request.signal)
   if (exact !== undefined && !json)
     return redirect(page, `nix/store/${encodeName(exact.storePath.toString())}`)
   const after = digestOf(query.get('after'))
@@ -101,19 +102,6 @@ function addressOf({ request, base, path }: PageRequest): string {
     `${scheme}://${isHost ? host : 'cache.example.org'}/${path}`,
   )
   return `${origin}${pathname === '/' ? '' : pathname.replace(/\/$/, '')}`
-}
-
-/** The path info of a search that is a store path, or the whole hash of one. */
-async function exactly(
-  store: BridgeStore,
-  search: string,
-  signal: AbortSignal,
-): Promise<PathInfo | undefined> {
-  const text = search.startsWith(`${STORE_DIR}/`) ? search.slice(STORE_DIR.length + 1).split('/')[0]! : search
-  const digest = digestOf(text.slice(0, 32))
-  if (digest === undefined || (text.length > 32 && text[32] !== '-')) return undefined
-  const info = await store.pathInfos.get(digest, { signal })
-  return text.length === 32 || info?.storePath.toString() === text ? info : undefined
 }
 
 /** @returns undefined where the store does not list */

@@ -1,12 +1,21 @@
-import { type ContentMeasure, chunksOf, measureContent, StoreError } from '@neve/store-pathinfo'
+import {
+  type ContentMeasure,
+  chunksOf,
+  measureContent,
+  type PathInfo,
+  type SharedContent,
+  StoreError,
+  sharedContent,
+} from '@neve/store-pathinfo'
 import type { BridgeStore } from '../bridge-options.js'
 import type { Reply } from '../exchange.js'
 import { jsonReply, pageReply } from './document.js'
+import { exactPath } from './exact-path.js'
 import { counted, formatBytes, formatCount } from './figures.js'
 import { type Html, html } from './html.js'
 import type { Located } from './locate.js'
-import type { PageRequest } from './page-request.js'
-import { placeHead, titleOf } from './place.js'
+import { type PageRequest, queryText } from './page-request.js'
+import { placeHead, titleOf, urlOf } from './place.js'
 
 /** Larger trees are left to `neve stat`, which nobody waits for in a browser. */
 const MOST = 250_000
@@ -17,8 +26,14 @@ const CHUNKS = 200
 export async function storagePage(store: BridgeStore, found: Located, page: PageRequest): Promise<Reply> {
   const { node } = found
   const { signal } = page.request
+  const text = queryText(page.query, 'with')
+  const other = text === '' ? undefined : await exactPath(store, text, signal)
   let measure: ContentMeasure
+  let shared: SharedContent | undefined
   try {
+    if (other !== undefined) {
+      shared = await sharedContent(store, node, other.node, { signal, maxEntries: MOST })
+    }
     measure = await measureContent(store, node, { signal, maxEntries: MOST })
   } catch (error) {
     if (!(error instanceof StoreError && error.code === 'too-large')) throw error
@@ -32,7 +47,8 @@ export async function storagePage(store: BridgeStore, found: Located, page: Page
       size,
       storedBytes,
     }))
-    return jsonReply(page, { ...measure, ...(node.kind === 'file' ? { chunkList: list } : {}) })
+    const comparison = other && { with: other.storePath.toAbsolute(), ...shared }
+    return jsonReply(page, { ...measure, comparison, ...(node.kind === 'file' ? { chunkList: list } : {}) })
   }
   const listed = chunks.slice(0, CHUNKS).map(
     ({ digest, size, storedBytes }) =>
@@ -45,6 +61,7 @@ ${chunks.length > CHUNKS && html`<p class="quiet small">The first ${formatCount(
     title: `Storage of ${titleOf(found)}`,
     main: html`${placeHead(found, page, 'storage')}
 ${figures(measure)}
+${comparisonOf(shared, other, text, urlOf(found, page))}
 ${chunks.length > 1 && table}`,
   })
 }
@@ -65,6 +82,23 @@ ${stored}
 <dt>Chunks</dt><dd>${formatCount(chunks)}, ${formatCount(distinctChunks)} different, ${formatCount(sharedChunks)} of them more than once</dd>
 </dl></div>
 <p class="quiet small">Content is stored in chunks, each once, however often it appears here or anywhere else in the store.</p>`
+}
+
+/** A form to compare with another store path, and what came of it. */
+function comparisonOf(
+  shared: SharedContent | undefined,
+  other: PathInfo | undefined,
+  text: string,
+  here: string,
+): Html {
+  return html`<h2>Shared with another store path</h2>
+<form class="bar" action="${here}"><input type="hidden" name="show" value="storage"><input name="with" value="${text}" placeholder="Store path or hash" aria-label="Another store path" autocapitalize="off" autocomplete="off" spellcheck="false"><button>Compare</button></form>
+${text !== '' && other === undefined && html`<p class="note">The store has no such store path.</p>`}
+${
+  shared !== undefined &&
+  other !== undefined &&
+  html`<div class="card padded"><p>Of ${formatBytes(shared.bytes)} in ${counted(shared.chunks, 'different chunk')}, <b>${formatBytes(shared.sharedBytes)}</b> in ${formatCount(shared.sharedChunks)} are in <b>${other.storePath.name}</b> too.</p>${bar(shared.sharedBytes, shared.bytes)}</div>`
+}`
 }
 
 /** A part of a whole, drawn. */
