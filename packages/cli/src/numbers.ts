@@ -16,6 +16,20 @@ export function parseSize(flag: string, text: string): number {
   )
 }
 
+const TIMES = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000, w: 604_800_000 } as const
+
+/**
+ * A time in milliseconds, of an option: `90s`, `12h`, `30d`.
+ *
+ * @throws UsageError
+ */
+export function parseDuration(flag: string, text: string): number {
+  const parts = /^(\d{1,9})(ms|s|m|h|d|w)$/.exec(text)
+  if (text === '0') return 0
+  if (parts !== null) return Number(parts[1]) * TIMES[parts[2] as keyof typeof TIMES]
+  throw new UsageError(`${flag} ${JSON.stringify(text)}: expected a number with s, m, h, d or w, such as 12h`)
+}
+
 /**
  * How many of something, of an option: at least 1, at most 1000.
  *

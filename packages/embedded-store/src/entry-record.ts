@@ -2,13 +2,15 @@ import { EmbeddedStoreError } from './errors.js'
 import { KEY_LENGTH, MAX_RECORD_CONTENT, RecordKind, readU32, writeU32 } from './record.js'
 
 /** The tables that hold more than the engine's own bookkeeping. Their keys and values are bytes. */
-export const TABLES = ['blobs', 'directories', 'pathInfos', 'nars', 'files'] as const
+export const TABLES = ['blobs', 'directories', 'pathInfos', 'nars', 'files', 'roots', 'used'] as const
 /**
  * - `blobs`: chunk lists of blobs that were cut, by digest (32 bytes)
  * - `directories`: encoded directories, by digest (32 bytes)
  * - `pathInfos`: encoded path infos, by the digest of the store path (20 bytes)
  * - `nars`: size and SHA-256 of NARs, by root node; may be lost
  * - `files`: what was seen of files on disk at their last import; may be lost
+ * - `roots`: what the garbage collector keeps, by the digest of a name (32 bytes)
+ * - `used`: when path infos were last put or used, by the digest of the store path; may be lost
  */
 export type TableName = (typeof TABLES)[number]
 
@@ -38,6 +40,7 @@ const RECORDED: readonly { readonly table: TableName; readonly kind: RecordKind;
   { table: 'blobs', kind: RecordKind.blobs, key: KEY_LENGTH },
   { table: 'directories', kind: RecordKind.directories, key: KEY_LENGTH },
   { table: 'pathInfos', kind: RecordKind.pathInfos, key: 20 },
+  { table: 'roots', kind: RecordKind.roots, key: KEY_LENGTH },
 ]
 
 const PREFIX = 9
@@ -76,6 +79,11 @@ export function checkEntry(table: TableName, key: Uint8Array, value: Uint8Array 
       `a value of table ${table} may have ${most} bytes, this has ${value.length}`,
     )
   }
+}
+
+/** The table of which a record tells a change. */
+export function recordedTable(kind: number): TableName | undefined {
+  return RECORDED.find((one) => one.kind === kind)?.table
 }
 
 /** The record of a change, or undefined for a table that segments do not record. */

@@ -1,6 +1,6 @@
 import { closeSync, openSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { wrapError } from './errors.js'
+import { EmbeddedStoreError, wrapError } from './errors.js'
 
 const OPERATION = { shared: 1, exclusive: 2 } as const
 const LOCK_NB = 4
@@ -30,6 +30,45 @@ function load(): Flock | null {
 export function tryLock(descriptor: number, kind: LockKind): boolean | undefined {
   if (flock === undefined) flock = load()
   return flock === null ? undefined : flock(descriptor, OPERATION[kind] | LOCK_NB) === 0
+}
+
+/** The lock of a file that has no other use. */
+export class LockFile implements Disposable {
+  readonly #descriptor: number
+  #open = true
+
+  private constructor(descriptor: number) {
+    this.#descriptor = descriptor
+  }
+
+  /**
+   * @returns undefined while somebody else has it
+   * @throws {@link EmbeddedStoreError} `no-permission` where files cannot be locked
+   */
+  static tryTake(path: string): LockFile | undefined {
+    let descriptor: number
+    try {
+      descriptor = openSync(path, 'a', 0o644)
+    } catch (error) {
+      throw wrapError(error, `lock ${path}`)
+    }
+    const taken = tryLock(descriptor, 'exclusive')
+    if (taken === true) return new LockFile(descriptor)
+    closeSync(descriptor)
+    if (taken === false) return undefined
+    throw new EmbeddedStoreError('no-permission', 'garbage is collected only where files can be locked')
+  }
+
+  /** Calling it again does nothing. */
+  release(): void {
+    if (!this.#open) return
+    this.#open = false
+    closeSync(this.#descriptor)
+  }
+
+  [Symbol.dispose](): void {
+    this.release()
+  }
 }
 
 /**

@@ -24,6 +24,8 @@ export interface StoreLayout {
   readonly formatFile: string
   readonly tables: string
   readonly segments: string
+  /** Who is at work, for the garbage collector; and its own lock. */
+  readonly leases: string
   /** Tables in the making, before they take the place of the others. */
   readonly newTables: string
 }
@@ -34,6 +36,7 @@ export function layoutOf(root: string): StoreLayout {
     formatFile: join(root, 'FORMAT'),
     tables: join(root, 'tables'),
     segments: join(root, 'segments'),
+    leases: join(root, 'leases'),
     newTables: join(root, 'tables.new'),
   }
 }
@@ -48,7 +51,7 @@ export function syncFolder(path: string): void {
   }
 }
 
-const PARTS = new Set(['tables', 'tables.new', 'segments', 'lost+found'])
+const PARTS = new Set(['tables', 'tables.new', 'segments', 'leases', 'lost+found'])
 const TITLE = 'neve embedded store\n'
 
 function formatText(salt: string): string {
@@ -112,6 +115,7 @@ function createFormat(layout: StoreLayout): void {
     checkNothingElse(layout)
     mkdirSync(layout.tables, { recursive: true })
     mkdirSync(layout.segments, { recursive: true })
+    mkdirSync(layout.leases, { recursive: true })
     const temporary = `${layout.formatFile}.${process.pid}.${randomBytes(4).toString('hex')}`
     try {
       const file = openSync(temporary, 'wx', 0o644)

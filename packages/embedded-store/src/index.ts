@@ -3,10 +3,14 @@
  *
  * @packageDocumentation
  */
+export { Collector, type CondemnedKey, type StoredKey } from './collector.js'
+export type { Compaction, CompactionOptions, SegmentUse } from './compaction.js'
+export type { CollectorState, Condemnable, CondemnedEpoch } from './condemned.js'
 export { ContentReader, type ContentReaderOptions, type StoredContent } from './content-reader.js'
 export { MAX_TABLE_KEY, type TableName } from './entry-record.js'
 export { DamagedRecordError, EmbeddedStoreError, type EmbeddedStoreErrorCode } from './errors.js'
 export { FORMAT_VERSION } from './format.js'
+export type { LeaseHolder } from './lease.js'
 export type { RebuildReport } from './rebuild.js'
 export { KEY_LENGTH, MAX_RECORD_CONTENT, RecordKind } from './record.js'
 export { EmbeddedStore, type EmbeddedStoreOptions } from './store.js'

@@ -30,6 +30,8 @@ export const RecordKind = {
   directories: 3,
   /** An entry of the table `pathInfos`. */
   pathInfos: 4,
+  /** An entry of the table `roots`. */
+  roots: 5,
 } as const
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
 

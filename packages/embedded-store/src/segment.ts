@@ -1,4 +1,4 @@
-import { closeSync, openSync, readSync, read as readWithCallback } from 'node:fs'
+import { closeSync, fstatSync, openSync, readSync, read as readWithCallback } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { readU32, writeU32 } from './record.js'
@@ -33,6 +33,8 @@ export function isSegmentHeader(bytes: Uint8Array, id: number, salt: number): bo
 }
 
 const MAX_OPEN = 128
+/** How often open files are looked at, in milliseconds: one that was removed takes its space until it is closed. */
+const LOOK_EVERY = 10_000
 
 interface OpenFile {
   readonly descriptor: number
@@ -45,6 +47,7 @@ interface OpenFile {
 export class SegmentFiles {
   readonly #folder: string
   readonly #open = new Map<number, OpenFile>()
+  #looking: NodeJS.Timeout | undefined
 
   constructor(folder: string) {
     this.#folder = folder
@@ -83,7 +86,17 @@ export class SegmentFiles {
     return filled
   }
 
+  /** Closes the files that a compaction has removed. */
+  dropRemoved(): void {
+    for (const [id, file] of this.#open) {
+      if (fstatSync(file.descriptor).nlink > 0) continue
+      this.#open.delete(id)
+      dismiss(file)
+    }
+  }
+
   close(): void {
+    clearInterval(this.#looking)
     for (const file of this.#open.values()) dismiss(file)
     this.#open.clear()
   }
@@ -94,6 +107,7 @@ export class SegmentFiles {
     if (file !== undefined) this.#open.delete(id)
     else file = { descriptor: openSync(join(this.#folder, segmentName(id)), 'r'), reads: 0, unwanted: false }
     this.#open.set(id, file)
+    this.#looking ??= setInterval(() => this.dropRemoved(), LOOK_EVERY).unref()
     if (this.#open.size > MAX_OPEN) {
       const [oldest, unused] = this.#open.entries().next().value as [number, OpenFile]
       this.#open.delete(oldest)

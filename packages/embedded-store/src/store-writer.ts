@@ -55,6 +55,7 @@ export class StoreWriter {
   }
 
   session(): WriteSession {
+    this.#sequence = Math.max(this.#sequence, this.#tables.condemned.state().sequence)
     return new WriteSession(this)
   }
 

@@ -1,10 +1,13 @@
 import { existsSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { Collector, liftBeside, type StoredKey } from './collector.js'
+import type { Condemnable } from './condemned.js'
 import { ContentReader, type ContentReaderOptions } from './content-reader.js'
 import { checkEntry, type TableName } from './entry-record.js'
 import { DamagedRecordError, EmbeddedStoreError, keyHex } from './errors.js'
 import { StoreLock } from './file-lock.js'
 import { layoutOf, openFormat, type StoreLayout, syncFolder } from './format.js'
+import { Lease } from './lease.js'
 import { type RebuildReport, rebuildTables, tablesAreLost } from './rebuild.js'
 import { KEY_LENGTH } from './record.js'
 import { SegmentFiles, segmentName } from './segment.js'
@@ -81,6 +84,10 @@ export class EmbeddedStore implements AsyncDisposable {
   readonly #files: SegmentFiles
   readonly #writer: StoreWriter | undefined
   readonly #lock: StoreLock | undefined
+  readonly #layout: StoreLayout
+  readonly #segmentSize: number
+  readonly #lease: Lease | undefined
+  #hasWritten = false
   #closed = false
   #closing: Promise<void> | undefined
 
@@ -96,9 +103,11 @@ export class EmbeddedStore implements AsyncDisposable {
     this.#lock = lock
     this.#tables = tables
     this.#files = new SegmentFiles(layout.segments)
-    const segmentSize = options.segmentSize ?? SEGMENT_SIZE
-    this.#writer =
-      options.readOnly === true ? undefined : new StoreWriter(layout.segments, tables, salt, segmentSize)
+    this.#layout = layout
+    this.#segmentSize = options.segmentSize ?? SEGMENT_SIZE
+    const writes = options.readOnly !== true
+    this.#writer = writes ? new StoreWriter(layout.segments, tables, salt, this.#segmentSize) : undefined
+    this.#lease = writes ? Lease.take(layout.leases, () => this.#epoch()) : undefined
   }
 
   /**
@@ -142,6 +151,68 @@ export class EmbeddedStore implements AsyncDisposable {
     } finally {
       lock.release()
     }
+  }
+
+  #epoch(): number {
+    this.#tables.refresh()
+    return this.#tables.condemned.state().epoch
+  }
+
+  /** Whether the store was opened for reading only. */
+  get readOnly(): boolean {
+    return this.#writer === undefined
+  }
+
+  /**
+   * Whether the garbage collector may remove something while this instance is open. It is still there to be read; but
+   * nothing new may lean on it: who would pass over writing it because it is there writes it. Ask this before asking
+   * whether it is there.
+   */
+  isCondemned(what: Condemnable, key: Uint8Array): boolean {
+    this.#checkOpen()
+    const { condemned } = this.#tables
+    if (!condemned.any) return false
+    const epoch = condemned.epochOf(what, key)
+    // What was condemned later waits for this instance; one without a lease may work for another that has one.
+    return epoch !== undefined && epoch <= (this.#lease?.epoch ?? epoch)
+  }
+
+  /** Whether something is there to be leaned on: stored, and not {@link isCondemned | condemned}. Nothing is read. */
+  keeps(what: Condemnable, key: Uint8Array): boolean {
+    if (this.isCondemned(what, key)) return false
+    return what === 'content' ? this.hasContent(key) : this.has(what, key)
+  }
+
+  /**
+   * Lifts condemnations, unless garbage is being marked and swept at this moment. What is lifted counts as written again:
+   * nothing that it refers to goes from now on.
+   *
+   * @returns false when it could not be done now
+   */
+  lift(keys: Iterable<StoredKey>): boolean {
+    this.#checkOpen()
+    if (this.#lease === undefined)
+      throw new EmbeddedStoreError('no-permission', 'the store is open for reading only')
+    return liftBeside(this.#layout.leases, this.#tables, keys)
+  }
+
+  /**
+   * Begins to collect garbage. Close what it returns.
+   *
+   * @throws {@link EmbeddedStoreError} `busy` while somebody else collects, `no-permission`, `invalid-input` when this
+   *   instance has written: what it has begun would hold the collector back; open the store once more for it
+   */
+  collect(): Collector {
+    if (this.#hasWritten) {
+      throw new EmbeddedStoreError('invalid-input', 'open the store once more to collect garbage in it')
+    }
+    this.#checkOpen()
+    const lease = this.#lease
+    if (lease === undefined)
+      throw new EmbeddedStoreError('no-permission', 'the store is open for reading only')
+    const { leases, segments } = this.#layout
+    const [tables, salt, segmentSize] = [this.#tables, this.salt, this.#segmentSize]
+    return Collector.start({ leases, segments, tables, salt, segmentSize, lease })
   }
 
   /** Where some content lies, or undefined. */
@@ -204,6 +275,18 @@ export class EmbeddedStore implements AsyncDisposable {
     return this.#tables.entries(table, from)
   }
 
+  /** The keys of a table in bytewise order. */
+  keys(table: TableName): Iterable<Uint8Array> {
+    this.#checkOpen()
+    return this.#tables.keys(table)
+  }
+
+  /** As {@link get}, in a buffer that is good until the next read of the store only. */
+  view(table: TableName, key: Uint8Array): Uint8Array | undefined {
+    this.#checkOpen()
+    return this.#tables.view(table, key)
+  }
+
   /** How many entries a table has, or how many pieces of content there are. */
   count(table: TableName | 'content'): number {
     this.#checkOpen()
@@ -216,11 +299,18 @@ export class EmbeddedStore implements AsyncDisposable {
     return this.#tables.contentKeys()
   }
 
+  /** The keys of all content in bytewise order, and where it lies. */
+  locations(): Iterable<readonly [Uint8Array, Location]> {
+    this.#checkOpen()
+    return this.#tables.locations()
+  }
+
   /** Starts to write. */
   write(): WriteSession {
     this.#checkOpen()
     if (this.#writer === undefined)
       throw new EmbeddedStoreError('no-permission', 'the store is open for reading only')
+    this.#hasWritten = true
     return this.#writer.session()
   }
 
@@ -248,6 +338,7 @@ export class EmbeddedStore implements AsyncDisposable {
     } finally {
       this.#files.close()
       await this.#tables.close()
+      this.#lease?.release()
       this.#lock?.release()
     }
   }

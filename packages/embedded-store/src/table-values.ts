@@ -12,6 +12,15 @@ export interface Location {
 export interface SegmentState {
   readonly committed: number
   readonly sealed: boolean
+  /** Length of the records of tables that a compaction found to be needed, in bytes; absent where none has looked. */
+  readonly needed?: number
+}
+
+/** The state of a segment that is no more: its number is never used again. */
+export const REMOVED_SEGMENT: SegmentState = { committed: 0, sealed: true }
+
+export function isRemoved({ committed, sealed }: SegmentState): boolean {
+  return sealed && committed === 0
 }
 
 const LOCATION = 16
@@ -43,14 +52,16 @@ export function decodeLocation(value: Uint8Array): Location | undefined {
 }
 
 export function encodeSegmentState(state: SegmentState): Uint8Array {
-  const value = new Uint8Array(STATE)
+  const value = new Uint8Array(state.needed === undefined ? STATE : STATE + 4)
   writeU32(value, 0, state.committed)
   value[4] = state.sealed ? 1 : 0
+  if (state.needed !== undefined) writeU32(value, STATE, state.needed)
   return value
 }
 
 export function decodeSegmentState(value: Uint8Array): SegmentState {
-  return { committed: readU32(value, 0), sealed: value[4] === 1 }
+  const state = { committed: readU32(value, 0), sealed: value[4] === 1 }
+  return value.length < STATE + 4 ? state : { ...state, needed: readU32(value, STATE) }
 }
 
 /** The key of a segment's state: its number, big-endian, so that keys sort as numbers do. */

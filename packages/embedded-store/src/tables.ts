@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { keyOfText } from './batch.js'
+import { type Condemnable, Condemned } from './condemned.js'
 import { type EntryChange, TABLES, type TableName } from './entry-record.js'
 import { EmbeddedStoreError, wrapError } from './errors.js'
 import {
@@ -33,7 +34,19 @@ type Table = Database<Buffer, Uint8Array>
 interface Opened {
   readonly index: Table
   readonly segments: Table
-  readonly tables: Record<TableName, Table>
+  readonly tables: Record<TableName, Table | undefined>
+  readonly condemned: Condemned
+}
+
+/** Tables that came later: a store that is open for reading need not have them. */
+const LATER: ReadonlySet<TableName> = new Set<TableName>(['roots', 'used'])
+
+/** What a transaction of the garbage collector changes. */
+export interface CollectorTables {
+  readonly index: Table
+  readonly segments: Table
+  readonly entries: Readonly<Record<TableName, Table | undefined>>
+  readonly condemned: Condemned
 }
 
 /** The LMDB environment: the index of content, the state of the segments, and the tables. */
@@ -43,6 +56,7 @@ export class Tables {
   readonly #index: Table
   readonly #segments: Table
   readonly #tables: Opened['tables']
+  readonly condemned: Condemned
   readonly #walks = new Set<Iterator<unknown>>()
   #failure: EmbeddedStoreError | undefined
   #closed = false
@@ -72,23 +86,27 @@ export class Tables {
         index: this.#table('content', !readOnly),
         segments: this.#table('segments', !readOnly),
         tables: Object.fromEntries(
-          TABLES.map((name) => [name, this.#table(name, !readOnly)]),
+          TABLES.map((name) => [name, this.#table(name, !readOnly, LATER.has(name))]),
         ) as Opened['tables'],
+        condemned: new Condemned(this.#root, !readOnly),
       })
       // In one transaction: each of its own would wait for the disk.
-      const { index, segments, tables } = readOnly ? openAll() : this.#root.transactionSync(openAll)
+      const { index, segments, tables, condemned } = readOnly ? openAll() : this.#root.transactionSync(openAll)
       this.#index = index
       this.#segments = segments
       this.#tables = tables
+      this.condemned = condemned
     } catch (error) {
       throw wrapError(error, `open the tables at ${path}`)
     }
   }
 
-  #table(name: string, create: boolean): Table {
+  #table(name: string, create: boolean): Table
+  #table(name: string, create: boolean, optional: boolean): Table | undefined
+  #table(name: string, create: boolean, optional = false): Table | undefined {
     const options = { name, create, encoding: 'binary', keyEncoding: 'binary' } as const
     const table: Table | undefined = this.#root.openDB<Buffer, Uint8Array>(options)
-    if (table === undefined) {
+    if (table === undefined && !optional) {
       throw new EmbeddedStoreError('not-a-store', `the tables at ${this.#path} have no table ${name}`)
     }
     return table
@@ -114,10 +132,10 @@ export class Tables {
   }
 
   /** The result is LMDB's own buffer, good until the next read. */
-  #get(table: Table, key: Uint8Array): Uint8Array | undefined {
+  #get(table: Table | undefined, key: Uint8Array): Uint8Array | undefined {
     this.checkOpen()
     try {
-      return table.getBinaryFast(key)
+      return table?.getBinaryFast(key)
     } catch (error) {
       throw wrapError(error, `read the tables at ${this.#path}`)
     }
@@ -125,7 +143,28 @@ export class Tables {
 
   *entries(table: TableName, from?: Uint8Array): Generator<readonly [Uint8Array, Uint8Array]> {
     const options = from === undefined ? { snapshot: false } : { start: from, snapshot: false }
-    for (const { key, value } of this.#walk(this.#tables[table].getRange(options))) yield [key, value]
+    const range = this.#tables[table]?.getRange(options) ?? []
+    for (const { key, value } of this.#walk(range)) yield [key, value]
+  }
+
+  /** The keys of a table in bytewise order. */
+  keys(table: TableName): Generator<Uint8Array> {
+    return this.#walk(this.#tables[table]?.getKeys({ snapshot: false }) ?? [])
+  }
+
+  /** As {@link get}, in LMDB's own buffer: good until the next read. */
+  view(table: TableName, key: Uint8Array): Uint8Array | undefined {
+    const value = this.#get(this.#tables[table], key)
+    // LMDB's buffer is longer than the value.
+    return value === undefined ? undefined : Uint8Array.prototype.subarray.call(value, 0, value.length)
+  }
+
+  /** Keys and locations of all content, in bytewise order. */
+  *locations(): Generator<readonly [Uint8Array, Location]> {
+    for (const { key, value } of this.#walk(this.#index.getRange({ snapshot: false }))) {
+      const location = decodeLocation(value)
+      if (location !== undefined) yield [key, location]
+    }
   }
 
   contentKeys(): Generator<Uint8Array> {
@@ -149,10 +188,10 @@ export class Tables {
 
   count(table: TableName | 'content'): number {
     this.checkOpen()
-    const stats = (table === 'content' ? this.#index : this.#tables[table]).getStats() as {
-      entryCount: number
-    }
-    return stats.entryCount
+    const stats = (table === 'content' ? this.#index : this.#tables[table])?.getStats() as
+      | { entryCount: number }
+      | undefined
+    return stats?.entryCount ?? 0
   }
 
   segmentState(id: number): SegmentState | undefined {
@@ -204,15 +243,43 @@ export class Tables {
   }
 
   #write({ content, entries, segments }: TablesChange): void {
-    for (const [text, location] of content) void this.#index.put(keyOfText(text), location as Buffer)
+    // Who may lean on what is condemned began before it was; for the others this snapshot shows it.
+    const lift = this.condemned.any
+    for (const [text, location] of content) {
+      const key = keyOfText(text)
+      void this.#index.put(key, location as Buffer)
+      if (lift) this.condemned.lift('content', key)
+    }
     for (const { table, key, value, condition } of entries) {
       if (condition !== undefined && !sameEntry(this.get(table, key), condition.expected)) {
         condition.violated = true
-      } else if (value === undefined) void this.#tables[table].remove(key)
-      else void this.#tables[table].put(key, value as Buffer)
+      } else if (value === undefined) void this.#tables[table]?.remove(key)
+      else {
+        void this.#tables[table]?.put(key, value as Buffer)
+        if (lift && isCondemnable(table)) this.condemned.lift(table, key)
+      }
     }
     for (const [id, state] of segments)
       void this.#segments.put(segmentKey(id), encodeSegmentState(state) as Buffer)
+  }
+
+  /**
+   * One transaction of the garbage collector: what `change` does with the tables given to it, and nothing of it if it
+   * throws. On disk when this returns.
+   */
+  transact<T>(entries: number, change: (tables: CollectorTables) => T): T {
+    this.#checkWritable(entries, 0)
+    try {
+      const [index, segments, entries, condemned] = [
+        this.#index,
+        this.#segments,
+        this.#tables,
+        this.condemned,
+      ]
+      return this.#root.transactionSync(() => change({ index, segments, entries, condemned }))
+    } catch (error) {
+      throw this.#failed(error)
+    }
   }
 
   /** Lets the next read see what other processes have published since. */
@@ -265,6 +332,10 @@ export class Tables {
   checkOpen(): void {
     if (this.#closed) throw new EmbeddedStoreError('closed', 'the store is closed')
   }
+}
+
+function isCondemnable(table: TableName): table is TableName & Condemnable {
+  return table === 'directories' || table === 'blobs' || table === 'pathInfos'
 }
 
 function sameEntry(actual: Uint8Array | undefined, expected: Uint8Array | undefined): boolean {

@@ -13,6 +13,7 @@ import { DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
 import { BlobTooLargeError, CastoreError, DataLossError } from '../errors.js'
 import { expandChunk } from './chunk-frames.js'
+import { rescue } from '../gc/rescue.js'
 import { ChunkedBlobReader } from './chunked-reader.js'
 import { decodeChunkList, encodeChunkList, type ListedChunk, ListedChunks } from './embedded-chunk-list.js'
 import type { FramedBlob, FramedBlobs } from './framed-blobs.js'
@@ -105,7 +106,7 @@ export class EmbeddedBlobService implements BlobService, FramedBlobs {
     if (digest.equals(B3Digest.EMPTY)) return true
     return this.#guard(
       digest,
-      () => this.engine.hasContent(digest.bytes) || this.engine.has('blobs', digest.bytes),
+      () => this.engine.keeps('content', digest.bytes) || this.engine.keeps('blobs', digest.bytes),
     )
   }
 
@@ -133,6 +134,11 @@ export class EmbeddedBlobService implements BlobService, FramedBlobs {
   async chunks(digest: B3Digest, { signal }: CallOptions = {}): Promise<readonly ChunkMeta[] | undefined> {
     signal?.throwIfAborted()
     if (digest.equals(B3Digest.EMPTY)) return []
+    // Who asks may go by the answer, and store what leans on it.
+    if (!this.engine.readOnly && this.#isCondemned(digest)) {
+      const kept = await rescue(this.engine, { kind: 'file', digest }, { signal })
+      if (!kept) return undefined
+    }
     const list = this.#guard(digest, () => this.engine.get('blobs', digest.bytes))
     if (list !== undefined) return decodeChunkList(digest, list, this.#backend)
     return this.#guard(digest, () => this.engine.hasContent(digest.bytes)) ? [] : undefined
@@ -166,6 +172,10 @@ export class EmbeddedBlobService implements BlobService, FramedBlobs {
     const session = new EmbeddedSessionBlobs(this.engine)
     for (const blob of blobs) session.putFramed(blob)
     await session.commit()
+  }
+
+  #isCondemned({ bytes }: B3Digest): boolean {
+    return this.engine.isCondemned('content', bytes) || this.engine.isCondemned('blobs', bytes)
   }
 
   #guard<T>(digest: B3Digest, call: () => T): T {
@@ -252,8 +262,12 @@ export class EmbeddedSessionBlobs implements Pick<BlobService, 'has' | 'put' | '
   }
 }
 
-/** Whether content is stored, and stored soundly: a put that meets damage writes it anew (DESIGN decision 10). */
+/**
+ * Whether content is stored, and stored soundly: a put that meets damage writes it anew (DESIGN decision 10), and so does
+ * one that meets what the garbage collector is about to remove.
+ */
 function isSound(engine: EmbeddedStore, key: Uint8Array): boolean {
+  if (engine.isCondemned('content', key)) return false
   try {
     return engine.contentReader().readSync(key) !== undefined
   } catch (error) {

@@ -76,6 +76,7 @@ export class WholeClosures {
 
   /** The directories in a directory; undefined when it, or a blob in it, is not there. */
   #childrenOf(digest: B3Digest): B3Digest[] | undefined {
+    if (this.#engine.isCondemned('directories', digest.bytes)) return undefined
     const encoded = this.#engine.get('directories', digest.bytes)
     if (encoded === undefined) return undefined
     let entries: Directory['entries']
@@ -94,12 +95,13 @@ export class WholeClosures {
 
   #hasBlob(digest: B3Digest): boolean {
     const engine = this.#engine
-    if (digest.equals(B3Digest.EMPTY) || engine.hasContent(digest.bytes)) return true
+    if (digest.equals(B3Digest.EMPTY) || engine.keeps('content', digest.bytes)) return true
+    if (engine.isCondemned('blobs', digest.bytes)) return false
     const list = engine.get('blobs', digest.bytes)
     if (list === undefined) return false
     try {
       const chunks = decodeChunkList(digest, list, engine.path)
-      return chunks.every((chunk) => engine.hasContent(chunk.digest.bytes))
+      return chunks.every((chunk) => engine.keeps('content', chunk.digest.bytes))
     } catch {
       return false
     }

@@ -4,6 +4,7 @@ import { engineError } from '../blob/embedded.js'
 import type { CallOptions } from '../call-options.js'
 import type { DirectoryPutter, DirectoryService } from '../directory-service.js'
 import { DataLossError } from '../errors.js'
+import { rescue } from '../gc/rescue.js'
 import { GraphPutter } from './graph-putter.js'
 import { traverseDirectory } from './traverse.js'
 
@@ -26,6 +27,11 @@ export class EmbeddedDirectoryService implements DirectoryService {
     signal?.throwIfAborted()
     const bytes = this.#guard(digest, () => this.engine.get('directories', digest.bytes))
     if (bytes === undefined) return undefined
+    // Who asks may go by the answer, and store what leans on it.
+    if (!this.engine.readOnly && this.engine.isCondemned('directories', digest.bytes)) {
+      const kept = await rescue(this.engine, { kind: 'directory', digest }, { signal })
+      if (!kept) return undefined
+    }
     const actual = blake3.digest(bytes)
     if (Buffer.compare(actual, digest.bytes) !== 0) {
       const found = B3Digest.from(actual)
@@ -86,6 +92,7 @@ export class EmbeddedDirectoryService implements DirectoryService {
 }
 
 function isSound(engine: EmbeddedStore, digest: Uint8Array): boolean {
+  if (engine.isCondemned('directories', digest)) return false
   const stored = engine.get('directories', digest)
   return stored !== undefined && Buffer.compare(blake3.digest(stored), digest) === 0
 }

@@ -187,6 +187,7 @@ export class FileTasks implements TreeReaderContext, PackerContext, TaskRunner<T
     if (!this.#lookUp || this.#engine === undefined) return false
     this.#stored ??= this.#engine.contentReader()
     try {
+      if (this.#engine.isCondemned('content', digest)) return false
       return (this.#stored.peek(digest) ?? this.#stored.readSync(digest)) !== undefined
     } catch {
       return false
@@ -200,6 +201,7 @@ export class FileTasks implements TreeReaderContext, PackerContext, TaskRunner<T
   isWhole(digest: Uint8Array, size: number): boolean {
     if (size === 0) return true
     if (size <= chunkSizes().min) return this.isStored(digest)
+    if (this.#engine?.isCondemned('blobs', digest) === true) return false
     const list = this.#engine?.get('blobs', digest)
     if (list === undefined) return this.isStored(digest)
     for (let at = 0; at < list.length; at += 36) {

@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { compareBytes } from '@neve/castore-model'
 import type { CallOptions } from '@neve/castore-services'
 import { type EmbeddedStore, EmbeddedStoreError, type WriteSession } from '@neve/embedded-store'
+import { recordUse } from '../gc/last-use.js'
 import type { PathInfo } from '../path-info.js'
 import { encodePathInfo } from '../path-info-codec.js'
 import type { ListPathInfosOptions, PathInfoService, PutPathInfoOptions } from '../path-info-service.js'
@@ -10,6 +12,10 @@ import { decodeStored } from './stored.js'
 import { Turns } from './turns.js'
 
 const TABLE = 'pathInfos'
+
+/** How long a garbage collection is waited for, in milliseconds, and how often it is asked for. */
+const PATIENCE = 30_000
+const RETRY = 50
 
 /** How many entries to pass over before others get a turn: reading them never waits. */
 const ENTRIES_A_TURN = 256
@@ -35,6 +41,7 @@ export class EmbeddedPathInfoService implements PathInfoService {
   async get(digest: Uint8Array, { signal }: CallOptions = {}): Promise<PathInfo | undefined> {
     signal?.throwIfAborted()
     checkDigest(digest)
+    if (this.#isHidden(digest) && !(await this.#rescue(digest, signal))) return undefined
     const bytes = this.engine.get(TABLE, digest)
     return bytes && this.#stored(digest, bytes)
   }
@@ -48,7 +55,7 @@ export class EmbeddedPathInfoService implements PathInfoService {
    */
   entry(digest: Uint8Array): Uint8Array | undefined {
     checkDigest(digest)
-    return this.engine.get(TABLE, digest)
+    return this.#isHidden(digest) ? undefined : this.engine.get(TABLE, digest)
   }
 
   /**
@@ -60,10 +67,29 @@ export class EmbeddedPathInfoService implements PathInfoService {
     return this.#stored(digest, entry)
   }
 
+  /** Takes back that it is garbage: who asks may be about to store what leans on it. */
+  async #rescue(digest: Uint8Array, signal: AbortSignal | undefined): Promise<boolean> {
+    for (const until = performance.now() + PATIENCE; ; await sleep(RETRY)) {
+      signal?.throwIfAborted()
+      this.engine.refresh()
+      if (!this.#isHidden(digest)) return true
+      if (this.engine.lift([{ what: TABLE, key: digest }])) return true
+      if (performance.now() > until) return false
+    }
+  }
+
+  /**
+   * Whether the garbage collector is about to remove it. Who could store something that leans on it takes it for absent;
+   * who only reads goes on reading.
+   */
+  #isHidden(digest: Uint8Array): boolean {
+    return !this.engine.readOnly && this.engine.isCondemned(TABLE, digest)
+  }
+
   async has(digest: Uint8Array, { signal }: CallOptions = {}): Promise<boolean> {
     signal?.throwIfAborted()
     checkDigest(digest)
-    return this.engine.has(TABLE, digest)
+    return !this.#isHidden(digest) && this.engine.has(TABLE, digest)
   }
 
   async put(info: PathInfo, options: PutPathInfoOptions = {}): Promise<PathInfo> {
@@ -99,9 +125,10 @@ export class EmbeddedPathInfoService implements PathInfoService {
     const known = bytes === undefined || overwrite ? undefined : this.#soundOnly(digest, bytes)
     const merged = known === undefined ? info : mergePathInfos(known, info)
     const encoded = encodePathInfo(merged)
-    if (bytes === undefined || compareBytes(bytes, encoded) !== 0) {
+    if (bytes === undefined || compareBytes(bytes, encoded) !== 0 || this.#isHidden(digest)) {
       session.replace(TABLE, digest, bytes, encoded)
     }
+    recordUse(session, digest)
     return merged
   }
 
@@ -117,7 +144,7 @@ export class EmbeddedPathInfoService implements PathInfoService {
         await new Promise((resolve) => setImmediate(resolve))
         signal?.throwIfAborted()
       }
-      if (!filter.wantsDigest(digest)) continue
+      if (!filter.wantsDigest(digest) || this.#isHidden(digest)) continue
       const info = this.#stored(digest, bytes)
       if (!filter.wants(info)) continue
       yield info

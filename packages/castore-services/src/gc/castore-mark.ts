@@ -1,0 +1,92 @@
+import type { Node } from '@neve/castore-model'
+import type { EmbeddedStore } from '@neve/embedded-store'
+import { CastoreError } from '../errors.js'
+import { DigestSet } from './digest-set.js'
+import { eachChild } from './directory-children.js'
+
+const DIGEST = 32
+const LIST_ENTRY = 36
+/** Directories that are walked through before others get a turn. */
+const A_TURN = 4096
+
+/**
+ * Walks through an embedded store and remembers what is referred to: directories, blobs that directories or roots have,
+ * and in the end the chunks of these blobs.
+ */
+export class CastoreMark {
+  readonly directories = new DigestSet()
+  /** Blobs by their own digests. */
+  readonly blobs = new DigestSet()
+  readonly #chunks = new DigestSet()
+  readonly #engine: EmbeddedStore
+  #open = Buffer.alloc(DIGEST * 1024)
+  #depth = 0
+
+  constructor(engine: EmbeddedStore) {
+    this.#engine = engine
+  }
+
+  /** Whether content is needed: as a whole blob, or as a chunk of one. */
+  hasContent(key: Uint8Array): boolean {
+    return this.blobs.has(key) || this.#chunks.has(key)
+  }
+
+  /** Marks a node and everything below it. What is below it and missing is passed over. */
+  async node(node: Node, signal?: AbortSignal): Promise<void> {
+    if (node.kind === 'file') this.blob(node.digest.bytes)
+    if (node.kind !== 'directory') return
+    this.#push(node.digest.bytes, 0)
+    await this.run(signal)
+  }
+
+  blob(digest: Uint8Array, at = 0): void {
+    this.blobs.add(digest, at)
+  }
+
+  /** Marks what a directory refers to, but not the directory; {@link run} goes on below. */
+  children(encoded: Uint8Array): void {
+    const whole = eachChild(encoded, (kind, at) => {
+      if (kind === 'directory') this.#push(encoded, at)
+      else this.blobs.add(encoded, at)
+    })
+    if (whole) return
+    throw new CastoreError(
+      'data-loss',
+      'a directory of the store cannot be read: run neve verify before garbage is collected',
+    )
+  }
+
+  /**
+   * Marks the chunks of all blobs that are marked, when no more will be.
+   *
+   * @param others whose chunks are needed, too
+   */
+  chunks(others: (digest: Uint8Array) => boolean = () => false): void {
+    for (const [digest, list] of this.#engine.entries('blobs')) {
+      if (!this.blobs.has(digest) && !others(digest)) continue
+      for (let at = 0; at + LIST_ENTRY <= list.length; at += LIST_ENTRY) this.#chunks.add(list, at)
+    }
+  }
+
+  #push(digests: Uint8Array, at: number): void {
+    if (!this.directories.add(digests, at)) return
+    const end = this.#depth * DIGEST
+    if (end === this.#open.length) this.#open = Buffer.concat([this.#open, Buffer.alloc(end)])
+    this.#open.set(digests.subarray(at, at + DIGEST), end)
+    this.#depth++
+  }
+
+  /** Goes on until all that is below is marked. */
+  async run(signal?: AbortSignal): Promise<void> {
+    for (let walked = 0; this.#depth > 0; ) {
+      this.#depth--
+      const digest = this.#open.subarray(this.#depth * DIGEST, (this.#depth + 1) * DIGEST)
+      const encoded = this.#engine.view('directories', digest)
+      if (encoded !== undefined) this.children(encoded)
+      if (++walked % A_TURN === 0) {
+        await new Promise((resolve) => setImmediate(resolve))
+        signal?.throwIfAborted()
+      }
+    }
+  }
+}

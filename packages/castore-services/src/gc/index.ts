@@ -1,0 +1,10 @@
+/**
+ * What the garbage collection of an embedded store knows of blobs and directories.
+ *
+ * @packageDocumentation
+ */
+export { CastoreMark } from './castore-mark.js'
+export { DigestSet } from './digest-set.js'
+export { eachChild } from './directory-children.js'
+export { parentsFirst } from './parents-first.js'
+export { rescue } from './rescue.js'

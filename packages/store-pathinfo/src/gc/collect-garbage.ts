@@ -1,0 +1,266 @@
+import { DigestSet, eachChild, parentsFirst } from '@neve/castore-services/gc'
+import { type Collector, EmbeddedStore, type LeaseHolder, type StoredKey } from '@neve/embedded-store'
+import type { StorePath } from '@neve/nix-compat'
+import { StoreError } from '../errors.js'
+import { hex, Marking, type MarkProgress, pathInfo, pathOf } from './mark.js'
+
+/** Options of {@link collectGarbage}. Times are in milliseconds, sizes in bytes. */
+export interface CollectGarbageOptions {
+  /** Path infos that were put or used within this time are kept. Default: an hour. */
+  readonly olderThan?: number | undefined
+  /** Whether everything may go when no root keeps anything. Default: false. */
+  readonly all?: boolean | undefined
+  /** Only tell what is garbage. Default: false. */
+  readonly dryRun?: boolean | undefined
+  /** Compact no more segments once so much is free again. Default: no limit. */
+  readonly maxFreed?: number | undefined
+  /** Segments of which less than this share is needed are compacted, 0 to 1. Default: 0.5. */
+  readonly share?: number | undefined
+  /** How long to wait for those who began to write before. Default: a minute. */
+  readonly patience?: number | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Called often: keep it short. */
+  readonly onProgress?: ((progress: CollectProgress) => void) | undefined
+}
+
+/** How far a collection has come. */
+export type CollectProgress =
+  | ({ readonly step: 'mark' } & MarkProgress)
+  | { readonly step: 'wait'; readonly holders: readonly LeaseHolder[] }
+  | { readonly step: 'sweep'; readonly removed: number; readonly garbage: number }
+  | { readonly step: 'compact'; readonly freedBytes: number }
+
+/** What {@link collectGarbage} did, or found. */
+export interface CollectedGarbage {
+  /** Store paths that are garbage, and are gone unless `waitingFor` has anybody or it was a dry run. */
+  readonly paths: readonly StorePath[]
+  readonly keptPaths: number
+  readonly directories: number
+  /** Pieces of content. */
+  readonly contents: number
+  /** What these take, as they are stored. */
+  readonly contentBytes: number
+  /** How much is gone now, of all kinds: of this and of earlier collections that could not go on. */
+  readonly removed: number
+  /** What the file system has got back. */
+  readonly freedBytes: number
+  /** Segments with damage, which were left as they are. */
+  readonly damagedSegments: number
+  /** Who has had the store open for writing since before: what is garbage goes with a later collection. */
+  readonly waitingFor: readonly LeaseHolder[]
+}
+
+const HOUR = 3_600_000
+const MINUTE = 60_000
+const DIGEST = 32
+
+/**
+ * Removes from an embedded store what no root keeps, and gives its space back, while others read and write. Interrupted
+ * anywhere, the store is sound, and the next collection goes on. Why nothing that lives is lost: see the README of
+ * `@neve/embedded-store`.
+ *
+ * @param path the folder of the store
+ * @throws StoreError `unsupported` when nothing says what is to be kept, `not-found` for a folder of roots that cannot be
+ *   read, `data-loss` for a path info that cannot be; EmbeddedStoreError `busy` while somebody else collects
+ */
+export async function collectGarbage(
+  path: string,
+  options: CollectGarbageOptions = {},
+): Promise<CollectedGarbage> {
+  const { dryRun = false, patience = MINUTE, signal, onProgress } = options
+  await using engine = await EmbeddedStore.open(path, { create: false, readOnly: dryRun })
+  if (dryRun)
+    return {
+      ...(await findGarbage(engine, options)).report,
+      removed: 0,
+      freedBytes: 0,
+      damagedSegments: 0,
+      waitingFor: [],
+    }
+  using collector = engine.collect()
+  // What was condemned before, by a collection that could not go on or was interrupted, comes first.
+  let removed = await sweep(engine, collector, options)
+  const { report, keys } = await findGarbage(engine, options)
+  let waitingFor: readonly LeaseHolder[] = []
+  if (report.paths.length + report.directories + report.contents + report.lists > 0) {
+    const epoch = collector.condemn(keys())
+    onProgress?.({ step: 'wait', holders: collector.holders() })
+    waitingFor = await collector.settled(patience, signal)
+    if (collector.safeEpoch() >= epoch) removed += await sweep(engine, collector, options)
+  }
+  const compacted = await compact(collector, options)
+  return { ...report, removed, ...compacted, waitingFor }
+}
+
+interface Found {
+  readonly report: Omit<CollectedGarbage, 'removed' | 'freedBytes' | 'damagedSegments' | 'waitingFor'> & {
+    readonly lists: number
+  }
+  /** What is garbage and not condemned yet. */
+  readonly keys: () => Generator<StoredKey, void, undefined>
+}
+
+async function mark(engine: EmbeddedStore, options: CollectGarbageOptions): Promise<Marking> {
+  const { olderThan = HOUR, all = false, signal, onProgress } = options
+  const marking = new Marking(engine, {
+    signal,
+    onProgress: onProgress && ((progress) => onProgress({ step: 'mark', ...progress })),
+  })
+  await marking.run({ usedSince: Date.now() - olderThan })
+  if (marking.rooted === 0 && !all && options.olderThan === undefined) {
+    throw new StoreError(
+      'unsupported',
+      'no root leads to anything in the store, so all of it would be garbage: name what is to be kept with "neve root add", or say --older-than or --all',
+    )
+  }
+  return marking
+}
+
+async function findGarbage(engine: EmbeddedStore, options: CollectGarbageOptions): Promise<Found> {
+  engine.refresh()
+  const marking = await mark(engine, options)
+  const { castore, paths: kept } = marking
+  castore.chunks()
+  const paths: StorePath[] = []
+  const counts = { directories: 0, lists: 0, contents: 0, contentBytes: 0 }
+  for (const digest of engine.keys('pathInfos')) {
+    if (kept.has(hex(digest))) continue
+    const storePath = pathOf(engine, digest)
+    if (storePath !== undefined) paths.push(storePath)
+  }
+  for (const digest of engine.keys('directories')) if (!castore.directories.has(digest)) counts.directories++
+  for (const digest of engine.keys('blobs')) if (!castore.blobs.has(digest)) counts.lists++
+  for (const [key, { storedLength }] of engine.locations()) {
+    if (castore.hasContent(key)) continue
+    counts.contents++
+    counts.contentBytes += storedLength
+  }
+  const keys = function* (): Generator<StoredKey, void, undefined> {
+    for (const { digest } of paths) yield { what: 'pathInfos', key: digest }
+    for (const key of engine.keys('directories')) {
+      if (!castore.directories.has(key)) yield { what: 'directories', key }
+    }
+    for (const key of engine.keys('blobs')) if (!castore.blobs.has(key)) yield { what: 'blobs', key }
+    for (const key of engine.contentKeys()) if (!castore.hasContent(key)) yield { what: 'content', key }
+  }
+  return { report: { paths, keptPaths: kept.size, ...counts }, keys }
+}
+
+/** What is condemned and may go, by its kind. */
+interface Due {
+  readonly pathInfos: Uint8Array[]
+  readonly directories: Uint8Array[]
+  readonly blobs: Uint8Array[]
+  readonly content: Uint8Array[]
+}
+
+/**
+ * Removes what was condemned, as far as nobody leans on it: marks anew, from roots and from everything that is not to be
+ * removed now.
+ */
+async function sweep(
+  engine: EmbeddedStore,
+  collector: Collector,
+  options: CollectGarbageOptions,
+): Promise<number> {
+  using _ = await collector.alone(options.signal)
+  // This comes before marking: those who may lean on what is due have published all that they will.
+  const upTo = collector.safeEpoch()
+  const due: Due = { pathInfos: [], directories: [], blobs: [], content: [] }
+  for (const { what, key, epoch } of collector.condemned()) if (epoch <= upTo) due[what].push(key)
+  const total = due.pathInfos.length + due.directories.length + due.blobs.length + due.content.length
+  if (total === 0) return 0
+  const marking = await mark(engine, options)
+  await hold(engine, marking, due)
+  const { castore, paths } = marking
+  const isHeld: Record<keyof Due, (key: Uint8Array) => boolean> = {
+    pathInfos: (key) => paths.has(hex(key)),
+    directories: (key) => castore.directories.has(key),
+    blobs: (key) => castore.blobs.has(key),
+    content: (key) => castore.hasContent(key),
+  }
+  const kinds = ['pathInfos', 'directories', 'blobs', 'content'] as const
+  const held = kinds.flatMap((what) => due[what].filter(isHeld[what]).map((key) => ({ what, key })))
+  collector.lift(held)
+  const garbage = (what: keyof Due): Uint8Array[] => due[what].filter((key) => !isHeld[what](key))
+  const order: StoredKey[] = [
+    ...named(
+      'pathInfos',
+      parentsFirst(garbage('pathInfos'), (key) => referencesOf(engine, key)),
+    ),
+    ...named(
+      'directories',
+      parentsFirst(garbage('directories'), (key) => childrenOf(engine, key)),
+    ),
+    ...named('blobs', garbage('blobs')),
+    ...named('content', garbage('content')),
+  ]
+  let removed = 0
+  for await (const some of collector.sweep(order, upTo)) {
+    removed += some.length
+    options.onProgress?.({ step: 'sweep', removed, garbage: order.length })
+    options.signal?.throwIfAborted()
+  }
+  return removed
+}
+
+function named(what: keyof Due, keys: readonly Uint8Array[]): StoredKey[] {
+  return keys.map((key) => ({ what, key }))
+}
+
+/** Marks what is referred to by anything that is not due, garbage or not: nothing that stays may refer to what goes. */
+async function hold(engine: EmbeddedStore, marking: Marking, due: Due): Promise<void> {
+  const { castore, paths } = marking
+  const duePaths = new Set(due.pathInfos.map(hex))
+  for (const digest of engine.keys('pathInfos')) {
+    const key = hex(digest)
+    if (paths.has(key) || duePaths.has(key)) continue
+    const info = pathInfo(engine, digest)
+    const open: Uint8Array[] = []
+    if (info !== undefined) await marking.refersTo(info, open)
+    for (const reference of open) await marking.path(reference)
+  }
+  const dueDirectories = setOf(due.directories)
+  for (const digest of engine.keys('directories')) {
+    if (castore.directories.has(digest) || dueDirectories.has(digest)) continue
+    const encoded = engine.get('directories', digest)
+    if (encoded !== undefined) castore.children(encoded)
+    await castore.run()
+  }
+  const dueBlobs = setOf(due.blobs)
+  castore.chunks((digest) => !dueBlobs.has(digest))
+}
+
+function setOf(digests: readonly Uint8Array[]): DigestSet {
+  const set = new DigestSet()
+  for (const digest of digests) set.add(digest)
+  return set
+}
+
+function referencesOf(engine: EmbeddedStore, digest: Uint8Array): Uint8Array[] {
+  return pathInfo(engine, digest)?.references.map((reference) => reference.digest) ?? []
+}
+
+function childrenOf(engine: EmbeddedStore, digest: Uint8Array): Uint8Array[] {
+  const encoded = engine.get('directories', digest)
+  const children: Uint8Array[] = []
+  if (encoded === undefined) return children
+  eachChild(encoded, (kind, at) => {
+    if (kind === 'directory') children.push(encoded.subarray(at, at + DIGEST))
+  })
+  return children
+}
+
+async function compact(
+  collector: Collector,
+  { share, maxFreed, signal, onProgress }: CollectGarbageOptions,
+): Promise<Pick<CollectedGarbage, 'freedBytes' | 'damagedSegments'>> {
+  let freedBytes = 0
+  let damagedSegments = 0
+  for await (const { removed, copied, damaged } of collector.compact({ share, maxFreed, signal })) {
+    freedBytes += removed - copied
+    if (damaged) damagedSegments++
+    onProgress?.({ step: 'compact', freedBytes })
+  }
+  return { freedBytes, damagedSegments }
+}
