@@ -91,7 +91,9 @@ export class Tables {
         condemned: new Condemned(this.#root, !readOnly),
       })
       // In one transaction: each of its own would wait for the disk.
-      const { index, segments, tables, condemned } = readOnly ? openAll() : this.#root.transactionSync(openAll)
+      const { index, segments, tables, condemned } = readOnly
+        ? openAll()
+        : this.#root.transactionSync(openAll)
       this.#index = index
       this.#segments = segments
       this.#tables = tables
