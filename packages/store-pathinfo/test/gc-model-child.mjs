@@ -18,11 +18,11 @@ const source = { blobs: new MemoryBlobService(), directories: new MemoryDirector
 
 const steps = {
   /** As an uploader over the services: what is there is passed over. */
-  async put(store, { number }) {
+  async put(store, { number, pause }) {
     for (const one of closureOf(number)) {
       const info = pathInfoOf(one)
       if ((await store.pathInfos.get(info.storePath.digest)) !== undefined) continue
-      await putTree(store, packageOf(one))
+      await putTree(store, packageOf(one), pause)
       await store.pathInfos.put(info)
     }
   },

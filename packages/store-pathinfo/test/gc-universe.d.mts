@@ -12,7 +12,11 @@ export function packageOf(number: number): Tree & { readonly references: readonl
 export function pathInfoOf(number: number): PathInfo
 export function pathOf(number: number): StorePath
 export function closureOf(number: number): number[]
-export function putTree(store: Pick<Store, 'blobs' | 'directories'>, tree: Tree): Promise<void>
+export function putTree(
+  store: Pick<Store, 'blobs' | 'directories'>,
+  tree: Tree,
+  pause?: number,
+): Promise<void>
 export function checkPackage(
   store: Pick<Store, 'blobs' | 'directories' | 'pathInfos'>,
   number: number,

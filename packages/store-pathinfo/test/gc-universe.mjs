@@ -106,8 +106,8 @@ export function closureOf(number, seen = new Set()) {
   return [...packageOf(number).references.flatMap((one) => closureOf(one, seen)), number]
 }
 
-/** Puts a tree as an uploader does: what is there already is passed over. */
-export async function putTree({ blobs, directories }, tree) {
+/** Puts a tree as an uploader does: what is there already is passed over. @param pause in milliseconds */
+export async function putTree({ blobs, directories }, tree, pause = 0) {
   const putter = directories.putMultipleStart()
   const visit = async ({ children, directory }) => {
     for (const child of children.values()) {
@@ -120,6 +120,8 @@ export async function putTree({ blobs, directories }, tree) {
     await putter.put(directory)
   }
   await visit(tree)
+  // Between what it goes by and what leans on that, time goes by.
+  await new Promise((resolve) => setTimeout(resolve, pause))
   await putter.close()
 }
 
