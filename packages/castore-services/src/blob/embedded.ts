@@ -174,8 +174,12 @@ export class EmbeddedBlobService implements BlobService, FramedBlobs {
     await session.commit()
   }
 
-  #isCondemned({ bytes }: B3Digest): boolean {
-    return this.engine.isCondemned('content', bytes) || this.engine.isCondemned('blobs', bytes)
+  #isCondemned(digest: B3Digest): boolean {
+    const { bytes } = digest
+    return this.#guard(
+      digest,
+      () => this.engine.isCondemned('content', bytes) || this.engine.isCondemned('blobs', bytes),
+    )
   }
 
   #guard<T>(digest: B3Digest, call: () => T): T {
