@@ -1,0 +1,73 @@
+import type { Access } from '@neve/nar-bridge/server'
+import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+
+/** Of requests, in seconds: from a narinfo in memory to a NAR of many GiB. */
+const SECONDS = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 600]
+
+/** Methods that are told apart; clients may send any word. */
+const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT'])
+
+/** The kinds of requests, told apart by their URL; everything else is for people. */
+const ROUTES: readonly (readonly [string, RegExp])[] = [
+  ['narinfo', /^\/[0-9a-z]{32}\.narinfo$/],
+  ['listing', /^\/[0-9a-z]{32}\.ls$/],
+  ['nar.zst', /^\/nar\/[^?]*\.nar\.zst(?:$|\?)/],
+  ['nar', /^\/nar\//],
+  ['log', /^\/log\//],
+  ['realisation', /^\/realisations\//],
+  ['debuginfo', /^\/debuginfo\//],
+  ['cache-info', /^\/nix-cache-info$/],
+  ['operations', /^\/(?:healthz|metrics)$/],
+]
+
+/** What this process has served over HTTP, in the words of Prometheus. */
+export class HttpMetrics {
+  readonly #registry = new Registry()
+  readonly #requests = new Counter({
+    name: 'neve_http_requests_total',
+    help: 'requests that are over',
+    labelNames: ['route', 'method', 'status'] as const,
+    registers: [this.#registry],
+  })
+  readonly #bytes = new Counter({
+    name: 'neve_http_response_bytes_total',
+    help: 'bytes that were sent',
+    labelNames: ['route'] as const,
+    registers: [this.#registry],
+  })
+  readonly #cut = new Counter({
+    name: 'neve_http_responses_cut_total',
+    help: 'replies that the client did not get whole',
+    labelNames: ['route'] as const,
+    registers: [this.#registry],
+  })
+  readonly #seconds = new Histogram({
+    name: 'neve_http_request_duration_seconds',
+    help: 'from the headers of a request to the end of its reply',
+    labelNames: ['route'] as const,
+    buckets: SECONDS,
+    registers: [this.#registry],
+  })
+
+  constructor() {
+    collectDefaultMetrics({ register: this.#registry })
+  }
+
+  /** Counts a request that is over. */
+  count({ target, method, status, bytes, milliseconds, whole }: Access): void {
+    const route = ROUTES.find(([, pattern]) => pattern.test(target))?.[0] ?? 'page'
+    this.#requests.inc({ route, method: METHODS.has(method) ? method : 'other', status: String(status) })
+    this.#bytes.inc({ route }, bytes)
+    if (!whole) this.#cut.inc({ route })
+    this.#seconds.observe({ route }, milliseconds / 1000)
+  }
+
+  get contentType(): string {
+    return this.#registry.contentType
+  }
+
+  /** The text that Prometheus reads. */
+  text(): Promise<string> {
+    return this.#registry.metrics()
+  }
+}
