@@ -1,19 +1,19 @@
-import { parentPort, workerData } from 'node:worker_threads'
+import { type MessagePort, parentPort } from 'node:worker_threads'
 import { B3Digest } from '@neve/castore-model'
 import { EmbeddedStore } from '@neve/embedded-store'
 import { DeviceTransport } from './device/device-transport.js'
 import { PageFeeder } from './device/page-feeder.js'
 import { EmbeddedContent } from './embedded-content.js'
-import type { EmbeddedRoots, ThreadMessage, ThreadSettings } from './embedded-mount.js'
 import { CastoreFilesystem } from './filesystem/castore-filesystem.js'
 import { MapRootNodes, type RootNodes } from './root-nodes.js'
+import type { EmbeddedRoots, ThreadMessage, ThreadRequest, ThreadSettings } from './serving-thread.js'
 import { FuseSession } from './session.js'
 
 /** The thread that serves a mount of an embedded store: it waits for requests only, so it may stand still for them. */
 const port = parentPort
 if (port !== null) {
   const tell = (message: ThreadMessage) => port.postMessage(message)
-  const settings = workerData as ThreadSettings
+  const settings = await told<ThreadSettings>(port)
   await using engine = await EmbeddedStore.open(settings.storePath, {
     readOnly: true,
     create: false,
@@ -32,7 +32,7 @@ if (port !== null) {
     onTrouble: ({ operation, path, error }) =>
       tell({ kind: 'trouble', operation, path, error: textOf(error) }),
   })
-  const mounted = new Promise<number>((resolve) => port.once('message', resolve))
+  const mounted = told<number>(port)
   tell({ kind: 'ready' })
   const device = await mounted
   const transport = new DeviceTransport(device, { blocking: true })
@@ -42,6 +42,10 @@ if (port !== null) {
   await session.run()
   await feeder?.close()
   port.close()
+}
+
+function told<T extends ThreadRequest>(from: MessagePort): Promise<T> {
+  return new Promise((resolve) => from.once('message', resolve))
 }
 
 async function rootsOf(

@@ -23,7 +23,8 @@ export class FuseMount implements AsyncDisposable {
       this.#ended = true
       closeSync(device.descriptor)
     })
-    this.#served.catch(() => {})
+    // When serving fails, nobody has unmounted yet.
+    this.#served.catch(() => unmountDevice(this.mountpoint, { lazy: true })).catch(() => {})
   }
 
   /** Waits until it is unmounted, by whomever. Rejects when the connection failed. */

@@ -13,7 +13,7 @@ export {
 } from './device/mount-device.js'
 export { MountError } from './device/mount-error.js'
 export { EmbeddedContent } from './embedded-content.js'
-export { type EmbeddedMountOptions, type EmbeddedRoots, mountEmbedded } from './embedded-mount.js'
+export { type EmbeddedMountOptions, mountEmbedded } from './embedded-mount.js'
 export { Errno, FilesystemError } from './errno.js'
 export { type Attributes, attributesOf, FileMode, type Owner } from './filesystem/attributes.js'
 export {
@@ -28,5 +28,11 @@ export { type Folder, NodeTable, ROOT_NODE } from './filesystem/node-table.js'
 export { FuseMount, mountFilesystem } from './fuse-mount.js'
 export type { MaybePromise } from './maybe-promise.js'
 export { MapRootNodes, type RootEntry, type RootNodes } from './root-nodes.js'
+export {
+  type EmbeddedRoots,
+  ServingThread,
+  type ThreadListeners,
+  type ThreadSettings,
+} from './serving-thread.js'
 export { FuseSession, type FuseSessionOptions } from './session.js'
 export type { FuseReceiver, FuseTransport } from './transport.js'

@@ -1,4 +1,4 @@
-import type { EmbeddedMountOptions, FuseMount } from '@neve/fs-fuse'
+import type { EmbeddedMountOptions, FuseMount, ServingThread } from '@neve/fs-fuse'
 import type { Store } from '@neve/store-pathinfo'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import type { Context, GlobalOptions } from '../context.js'
@@ -46,15 +46,22 @@ export function mountCommand(context: Context): Command {
 }
 
 async function mountStore(context: Context, dest: string, options: MountCommandOptions): Promise<void> {
-  await using store = await context.openStore(options, 'read')
-  const mount = await mountOf(context, store, dest, options)
-  const { signal, stderr } = context.io
-  context.runsUntilStopped = true
-  const stop = () => void mount.unmount().catch((error: unknown) => context.fail(error))
-  signal.addEventListener('abort', stop, { once: true })
-  if (signal.aborted) stop()
-  else stderr.write(`neve: mounted on ${mount.mountpoint}\n`)
-  await mount.wait()
+  const fuse = await import('@neve/fs-fuse')
+  // It loads what it needs while the store is opened, most probably one that it can serve.
+  const thread = new fuse.ServingThread()
+  try {
+    await using store = await context.openStore(options, 'read')
+    const mount = await mountOf(context, store, dest, { ...options, thread })
+    const { signal, stderr } = context.io
+    context.runsUntilStopped = true
+    const stop = () => void mount.unmount().catch((error: unknown) => context.fail(error))
+    signal.addEventListener('abort', stop, { once: true })
+    if (signal.aborted) stop()
+    else stderr.write(`neve: mounted on ${mount.mountpoint}\n`)
+    await mount.wait()
+  } finally {
+    await thread.close()
+  }
 }
 
 /** An embedded store has a thread of its own that reads it; any other is asked from here. */
@@ -62,7 +69,7 @@ async function mountOf(
   context: Context,
   store: Store,
   dest: string,
-  options: MountCommandOptions,
+  options: MountCommandOptions & { readonly thread: ServingThread },
 ): Promise<FuseMount> {
   const fuse = await import('@neve/fs-fuse')
   const { allowOther, listRoot = options.root !== undefined, showXattr, uidGid: owner } = options
@@ -79,7 +86,7 @@ async function mountOf(
   if (store.engine !== undefined) {
     const module = import.meta.resolve('@neve/store-pathinfo/embedded-roots')
     const roots = directory === undefined ? { module } : { directory: directory.digest().toSri() }
-    return fuse.mountEmbedded(store.engine.path, roots, dest, settings)
+    return fuse.mountEmbedded(store.engine.path, roots, dest, { ...settings, thread: options.thread })
   }
   const { PathInfoRoots } = await import('@neve/store-pathinfo')
   const roots = directory === undefined ? new PathInfoRoots(store.pathInfos) : fuse.MapRootNodes.of(directory)

@@ -1,0 +1,86 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import type { CastoreFilesystemInit, FilesystemTrouble } from './filesystem/castore-filesystem.js'
+
+/** What stands in the root of a mount of an embedded store. */
+export type EmbeddedRoots =
+  | {
+      /** The URL of a module that exports `rootNodes(engine: EmbeddedStore): RootNodes`, which answers without promises. */
+      readonly module: string
+      readonly directory?: undefined
+    }
+  | {
+      /** The digest of a directory, as text: its entries are the root. */
+      readonly directory: string
+    }
+
+/** What a thread serves. */
+export interface ThreadSettings {
+  /** The folder of the store. */
+  readonly storePath: string
+  readonly roots: EmbeddedRoots
+  readonly filesystem: Pick<CastoreFilesystemInit, 'listRoot' | 'showXattr' | 'xattrPrefixes' | 'owner'>
+}
+
+/** What a thread is told: first what to serve, then the descriptor of the device. */
+export type ThreadRequest = ThreadSettings | number
+
+/** What a thread tells. */
+export type ThreadMessage =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'trouble'; readonly operation: string; readonly path: string; readonly error: string }
+  | { readonly kind: 'fault'; readonly error: string }
+
+/** Who hears of what goes wrong in a thread. */
+export interface ThreadListeners {
+  readonly onTrouble?: ((trouble: FilesystemTrouble) => void) | undefined
+  /** Hears of what must not happen. */
+  readonly onFault?: ((error: unknown) => void) | undefined
+}
+
+const MODULE = import.meta.resolve('@neve/fs-fuse/embedded-thread')
+
+/**
+ * A thread that serves one mount of an embedded store. To load what it needs takes a while, so make it before the store
+ * is opened, if there is a choice; close it if it is not needed.
+ */
+export class ServingThread {
+  readonly #worker = new Worker(new URL(MODULE))
+  readonly #ended: Promise<void>
+
+  constructor() {
+    this.#ended = once(this.#worker, 'exit').then(() => {})
+    this.#ended.catch(() => {})
+  }
+
+  /** Opens the store. Rejects with what the thread fails with. */
+  async prepare(settings: ThreadSettings, { onTrouble, onFault }: ThreadListeners): Promise<void> {
+    this.#worker.on('message', (message: ThreadMessage) => {
+      if (message.kind === 'trouble') onTrouble?.({ ...message, error: new Error(message.error) })
+      if (message.kind === 'fault') onFault?.(new Error(message.error))
+    })
+    const ready = once(this.#worker, 'message')
+    this.#tell(settings)
+    await ready
+  }
+
+  /**
+   * Begins to serve.
+   *
+   * @param descriptor of the device, open until the promise settles
+   * @returns settles when the connection has ended
+   */
+  serve(descriptor: number): Promise<void> {
+    this.#tell(descriptor)
+    return this.#ended
+  }
+
+  /** Ends a thread that does not serve yet. */
+  async close(): Promise<void> {
+    await this.#worker.terminate()
+  }
+
+  #tell(request: ThreadRequest): void {
+    this.#worker.postMessage(request)
+  }
+}
