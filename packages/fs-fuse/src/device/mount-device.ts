@@ -1,5 +1,5 @@
 import { closeSync, openSync } from 'node:fs'
-import { realpath, stat } from 'node:fs/promises'
+import { realpath, stat, statfs } from 'node:fs/promises'
 import { basename, dirname, join, resolve } from 'node:path'
 import { MountError } from './mount-error.js'
 import { runProgram } from './run-program.js'
@@ -103,6 +103,8 @@ async function placeOf(mountpoint: string, { forceUnmountStale = false }: MountO
   try {
     place = await realpath(mountpoint)
     isDirectory = (await stat(place)).isDirectory()
+    // The kernel may know what it is without asking the server; this it always asks for.
+    await statfs(place)
   } catch (cause) {
     if (!isStale(cause)) {
       throw new MountError(mountpoint, `cannot be mounted on: ${reasonOf(cause)}`, { cause })

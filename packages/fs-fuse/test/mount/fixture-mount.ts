@@ -77,13 +77,16 @@ export class FixtureMount {
     this.#lines = createInterface({ input: server.stdout })[Symbol.asyncIterator]()
   }
 
-  static async open(user: User, spec: MountSpec): Promise<FixtureMount> {
+  /** @param left a mount whose server is gone, to be taken away first */
+  static async open(user: User, spec: MountSpec, left?: FixtureMount): Promise<FixtureMount> {
     const folder = mkdtempSync(join(tmpdir(), 'neve-fuse-'))
-    const path = join(folder, 'mount')
-    mkdirSync(path)
+    const path = left?.path ?? join(folder, 'mount')
+    if (left === undefined) mkdirSync(path)
     const description = join(folder, 'spec.json')
-    writeFileSync(description, JSON.stringify(described(spec)))
-    if (isRoot) for (const owned of [folder, path, description]) chownSync(owned, user.uid, user.uid)
+    writeFileSync(description, JSON.stringify({ ...described(spec), forceUnmountStale: left !== undefined }))
+    if (isRoot)
+      for (const owned of [folder, description, ...(left === undefined ? [path] : [])])
+        chownSync(owned, user.uid, user.uid)
     const server = spawn(process.execPath, [SERVER, description, path], asUser(user))
     const mount = new FixtureMount(path, user, server)
     let complaints = ''

@@ -104,6 +104,7 @@ const filesystem = new CastoreFilesystem({
 })
 const faults = []
 const mount = await mountFilesystem(filesystem, mountpoint, {
+  forceUnmountStale: spec.forceUnmountStale,
   onFault: (error) => faults.push(String(error)),
 })
 mount.wait().then(
