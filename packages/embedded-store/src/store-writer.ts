@@ -121,7 +121,7 @@ export class StoreWriter {
     const { table, key, value } = change
     this.#checkOpen()
     checkEntry(table, key, value)
-    this.#sequence = Math.max(this.#sequence + 1, Date.now() * 1000)
+    this.#sequence = Math.max(this.#sequence + 1, microseconds())
     const record = encodeEntry({ table, key, sequence: this.#sequence, value })
     if (record !== undefined) {
       const { kind, key: recordKey, content } = record
@@ -283,4 +283,12 @@ export class StoreWriter {
   #checkOpen(): void {
     if (this.#closed) throw new EmbeddedStoreError('closed', 'the store is closed')
   }
+}
+
+/** Since 1970. Several processes may change one entry within a millisecond. */
+function microseconds(): number {
+  const coarse = Date.now()
+  const fine = performance.timeOrigin + performance.now()
+  // They drift apart where the clock was set after this process had begun.
+  return Math.floor((Math.abs(fine - coarse) < 2 ? fine : coarse) * 1000)
 }
