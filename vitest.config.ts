@@ -5,7 +5,8 @@ export default defineConfig({
   test: {
     projects,
     pool: 'forks',
-    maxWorkers: 2,
+    // Many tests wait for servers, disks and time-outs: one more than the cores that they have at least.
+    maxWorkers: 3,
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

@@ -15,7 +15,14 @@ import {
   SYMLINK_NAME,
   SYMLINK_NAME2,
 } from './fixtures.js'
-import { cannotMount, FixtureMount, type MountSpec, type Outcome, users } from './mount/fixture-mount.js'
+import {
+  cannotMount,
+  FixtureMount,
+  type MountSpec,
+  type Outcome,
+  ordinaryObstacle,
+  users,
+} from './mount/fixture-mount.js'
 
 const CONTENTS = {
   blobs: [BLOB_A, BLOB_B, HELLOWORLD_BLOB],
@@ -26,6 +33,8 @@ const EMPTY_READ = { length: 0, hex: '' }
 function rootsNamed(...names: (keyof typeof ROOTS)[]): Record<string, Node> {
   return Object.fromEntries(names.map((name) => [name, ROOTS[name]]))
 }
+
+if (ordinaryObstacle !== undefined) it.skip(`mounted by an ordinary user: ${ordinaryObstacle}`, () => {})
 
 describe.skipIf(cannotMount).each(users)('spec 05 section 9.1, mounted by $name', (user) => {
   /** Looks at a mount of some of the fixtures, and unmounts it, which must succeed. */
