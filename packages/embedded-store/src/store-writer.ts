@@ -287,8 +287,8 @@ export class StoreWriter {
 
 /** Since 1970. Several processes may change one entry within a millisecond. */
 function microseconds(): number {
-  const coarse = Date.now()
-  const fine = performance.timeOrigin + performance.now()
-  // They drift apart where the clock was set after this process had begun.
-  return Math.floor((Math.abs(fine - coarse) < 2 ? fine : coarse) * 1000)
+  const milliseconds = Date.now()
+  // Within the millisecond, however far the two clocks have drifted apart: the collector counts on that.
+  const within = Math.floor((performance.timeOrigin + performance.now() - milliseconds) * 1000)
+  return milliseconds * 1000 + Math.min(Math.max(within, 0), 999)
 }
