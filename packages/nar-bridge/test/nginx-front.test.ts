@@ -33,7 +33,7 @@ async function inFrontOf(url: string): Promise<string> {
   const guided = server
     .replace('listen 443 ssl;', `listen 127.0.0.1:${port};`)
     .replace('http://[::1]:9000', url)
-  const config = `daemon off; pid ${folder}/pid; events { } http { access_log off; ${temporary}\n${guided}\n}`
+  const config = `daemon off; error_log stderr notice; pid ${folder}/pid; events { } http { access_log off; ${temporary}\n${guided}\n}`
   writeFileSync(join(folder, 'nginx.conf'), config)
   const child: ChildProcess = spawn(NGINX, ['-p', folder, '-c', join(folder, 'nginx.conf')], {
     stdio: ['ignore', 'ignore', 'pipe'],
@@ -44,16 +44,15 @@ async function inFrontOf(url: string): Promise<string> {
     child.kill('SIGTERM')
     await ended
   })
-  const front = `http://127.0.0.1:${port}`
-  for (;;) {
-    if (child.exitCode !== null) throw new Error(`nginx ended: ${child.stderr?.read()}`)
-    try {
-      await fetch(`${front}/nix-cache-info`)
-      return front
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 10))
-    }
+  // It listens before it starts the process that answers.
+  let said = ''
+  for await (const text of child.stderr!.setEncoding('utf8').iterator({ destroyOnReturn: false })) {
+    said += text
+    if (!said.includes('start worker process')) continue
+    child.stderr!.resume()
+    return `http://127.0.0.1:${port}`
   }
+  throw new Error(`nginx ended: ${said}`)
 }
 
 describe.skipIf(!programIsThere(NGINX, '-v'))('behind nginx, as the guide has it', () => {
