@@ -261,9 +261,11 @@ export class Collector {
 /**
  * Lifts condemnations, for somebody who does not collect.
  *
- * @returns false while somebody marks and sweeps
+ * @returns false while somebody marks and sweeps, or this process is publishing: the lock would be let go of before the
+ *   lifting is visible
  */
 export function liftBeside(leases: string, tables: Tables, keys: Iterable<StoredKey>): boolean {
+  if (tables.isPublishing) return false
   using lock = LockFile.tryTake(join(leases, SWEEP))
   if (lock === undefined) return false
   tables.refresh()

@@ -59,6 +59,7 @@ export class Tables {
   readonly condemned: Condemned
   readonly #walks = new Set<Iterator<unknown>>()
   #failure: EmbeddedStoreError | undefined
+  #publishing = 0
   #closed = false
 
   constructor(path: string, readOnly: boolean, mapSize = MAP_SIZE) {
@@ -234,6 +235,7 @@ export class Tables {
     let bytes = 0
     for (const { value } of change.entries) bytes += value?.length ?? 0
     this.#checkWritable(change.content.size + change.entries.length, bytes)
+    this.#publishing++
     try {
       const write = () => this.#write(change)
       // What has to be compared first is written by the transaction itself; all else is quicker handed over as a whole.
@@ -241,7 +243,17 @@ export class Tables {
       await (compares ? this.#root.transaction(write) : this.#root.batch(write))
     } catch (error) {
       throw this.#failed(await commitError(error))
+    } finally {
+      this.#publishing--
     }
+  }
+
+  /**
+   * Whether this process is publishing at this moment. A transaction that began now would become part of that one: neither
+   * visible to others nor on disk when it returns.
+   */
+  get isPublishing(): boolean {
+    return this.#publishing > 0
   }
 
   #write({ content, entries, segments }: TablesChange): void {
@@ -268,8 +280,12 @@ export class Tables {
   /**
    * One transaction of the garbage collector: what `change` does with the tables given to it, and nothing of it if it
    * throws. On disk when this returns.
+   *
+   * @throws EmbeddedStoreError `busy` while this process {@link isPublishing | is publishing}
    */
   transact<T>(entries: number, change: (tables: CollectorTables) => T): T {
+    if (this.isPublishing)
+      throw new EmbeddedStoreError('busy', `the tables at ${this.#path} are being written`)
     this.#checkWritable(entries, 0)
     try {
       const [index, segments, entries, condemned] = [

@@ -217,3 +217,21 @@ it('compaction leaves a segment alone that has damage, and one that somebody app
   expect(await drain(collector.compact())).toMatchObject([{ segment, removed: 0, damaged: true }])
   expect(await failure(() => collecting.readContent(kept!))).toBe('damaged')
 })
+
+it('nothing is lifted while the process publishes: others would not see it before its lock is gone', async () => {
+  const folder = temporaryFolder()
+  await using store = await EmbeddedStore.open(folder)
+  expect(store.lift([])).toBe(true)
+  let ended = false
+  const writing = write(store, ['one']).finally(() => {
+    ended = true
+  })
+  let refused = 0
+  while (!ended) {
+    if (!store.lift([])) refused++
+    await new Promise((resolve) => setImmediate(resolve))
+  }
+  await writing
+  expect(refused).toBeGreaterThan(0)
+  expect(store.lift([])).toBe(true)
+})
