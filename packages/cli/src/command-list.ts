@@ -86,6 +86,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/verify.js')).verifyCommand,
   },
   {
+    name: 'store',
+    summary: 'tell what a store holds and why, and how trees differ',
+    load: async () => (await import('./commands/store.js')).storeCommand,
+  },
+  {
     name: 'daemon',
     summary: 'serve a store over gRPC: blobs, directories and path infos',
     load: async () => (await import('./commands/daemon.js')).daemonCommand,

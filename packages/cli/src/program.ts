@@ -75,6 +75,7 @@ function emptyProgram(): Command {
 
 /** Output goes through ours, in our form; nothing ends the process. */
 function adjust(command: Command, context: Context): Command {
+  for (const part of command.commands) adjust(part, context)
   return command
     .exitOverride()
     .helpOption('-h, --help', 'print this help')

@@ -19,6 +19,7 @@ const COMMANDS = [
   'push',
   'pull',
   'verify',
+  'store',
   'daemon',
   'castore-daemon',
   'config',
@@ -85,6 +86,11 @@ describe('mistakes in the command line give one line and status 2', () => {
     [['push', '--to', 'x'], 'expected store paths, or --all'],
     [['verify'], 'expected store paths, or --all'],
     [['verify', '--all', ADDRESS], '--all takes no store paths'],
+    [['store', 'frobnicate'], "unknown command 'frobnicate'"],
+    [['store', 'info', '--top', 'x'], '--top "x": expected a number from 1 to 1000'],
+    [['store', 'du'], "missing required argument 'address'"],
+    [['store', 'why', DIGEST], 'expected a store path'],
+    [['store', 'diff', ADDRESS], "missing required argument 'other'"],
     [['verify', '--all', '--repair'], '--repair needs --from ADDRESS'],
     [['verify', '--all', '--from', 'x'], '--from is for --repair'],
     [['push', '--to', 'x', '--all', ADDRESS], '--all takes no store paths'],
@@ -253,6 +259,8 @@ describe('completion', () => {
     expect(complete('neve', 'ls', '--st')).toEqual(['--store', '--store-config'])
     expect(complete('neve', 'import', '--directory-sizes', '')).toEqual(['once', 'twice'])
     expect(complete('neve', 'completion', 'z')).toEqual(['zsh'])
+    expect(complete('neve', 'store', 'd')).toEqual(['du', 'diff'])
+    expect(complete('neve', 'store', 'info', '--to')).toEqual(['--top'])
   })
 
   test.each(['zsh', 'fish'])('%s takes its script', async (shell) => {

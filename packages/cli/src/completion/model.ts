@@ -32,22 +32,30 @@ export interface CompletionModel {
 export async function completionModel(context: Context): Promise<CompletionModel> {
   const program = await buildWholeProgram(context)
   return {
-    options: optionsOf(program),
+    options: optionsOf([program]),
     commands: program.commands.map((command) => ({
       name: command.name(),
       summary: command.summary(),
-      options: optionsOf(command),
-      words: [...(command.registeredArguments[0]?.argChoices ?? [])],
-      takesPaths: command.registeredArguments.some((argument) =>
-        ['path', 'file', 'dest'].includes(argument.name()),
+      options: optionsOf([command, ...command.commands]),
+      words: wordsOf(command),
+      takesPaths: [command, ...command.commands].some(({ registeredArguments }) =>
+        registeredArguments.some((argument) => ['path', 'file', 'dest'].includes(argument.name())),
       ),
     })),
   }
 }
 
-function optionsOf(command: Command): CompletedOption[] {
+/** What its first argument can be: the commands that it has, or choices. */
+function wordsOf(command: Command): string[] {
+  if (command.commands.length > 0) return command.commands.map((part) => part.name())
+  return [...(command.registeredArguments[0]?.argChoices ?? [])]
+}
+
+/** The options of some commands, each once. */
+function optionsOf(commands: readonly Command[]): CompletedOption[] {
   const help = { names: ['-h', '--help'], description: 'print this help', takesValue: false, choices: [] }
-  const options = command.options.map((option) => ({
+  const all = commands.flatMap((command) => command.options)
+  const options = [...new Map(all.map((option) => [option.flags, option])).values()].map((option) => ({
     names: [option.short, option.long].filter((name) => name !== undefined),
     description: option.description,
     takesValue: option.required,

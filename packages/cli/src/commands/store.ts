@@ -1,0 +1,29 @@
+import { Command } from 'commander'
+import type { Context } from '../context.js'
+import { storeDiffCommand } from './store-diff.js'
+import { storeDuCommand } from './store-du.js'
+import { storeInfoCommand } from './store-info.js'
+import { storeWhyCommand } from './store-why.js'
+
+const EXAMPLES = `
+Examples:
+  $ neve store info
+  $ neve store du /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
+  $ neve store why /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
+  $ neve store diff /nix/store/6v9…-result /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
+
+"neve store info --help" and so on have more. docs/operations.md says what they are for.
+`
+
+/** `neve store …`: what a store holds, and what is done with it as a whole. */
+export function storeCommand(context: Context): Command {
+  const command = new Command('store')
+    .description('Tell what a store holds, how much and why, and copy it as a whole.')
+    .helpCommand(false)
+    .addHelpText('after', EXAMPLES)
+  for (const make of [storeInfoCommand, storeDuCommand, storeWhyCommand, storeDiffCommand]) {
+    const part = make(context)
+    command.addCommand(part.summary(part.description().replace(/\.$/, '').toLowerCase()))
+  }
+  return command
+}
