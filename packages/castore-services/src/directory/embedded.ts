@@ -65,7 +65,7 @@ export class EmbeddedDirectoryService implements DirectoryService {
   }
 
   /** A putter for a caller that builds closures itself, in order: it checks nothing and leaves the commit to the caller. */
-  uncheckedPutter(session: WriteSession): DirectoryPutter {
+  uncheckedPutter(session: WriteSession): SessionPutter {
     return new SessionPutter(this.engine, session)
   }
 
@@ -102,12 +102,13 @@ export function embeddedPutter(
   directories: DirectoryService,
   engine: EmbeddedStore | undefined,
   session: WriteSession | undefined,
-): DirectoryPutter | undefined {
+): SessionPutter | undefined {
   if (session === undefined || !(directories instanceof EmbeddedDirectoryService)) return undefined
   return directories.engine === engine ? directories.uncheckedPutter(session) : undefined
 }
 
-class SessionPutter implements DirectoryPutter {
+/** Puts directories into a session, checking nothing. */
+export class SessionPutter implements DirectoryPutter {
   readonly #engine: EmbeddedStore
   readonly #session: WriteSession
   readonly #seen = new Set<string>()
@@ -119,12 +120,21 @@ class SessionPutter implements DirectoryPutter {
   }
 
   async put(directory: Directory): Promise<void> {
-    const digest = directory.digest()
+    this.#put(directory.digest(), directory.encode())
+  }
+
+  /** Puts a directory by its canonical encoding, which is kept. @returns its digest */
+  putEncoded(encoded: Uint8Array): B3Digest {
+    const digest = B3Digest.of(encoded)
+    this.#put(digest, encoded)
+    return digest
+  }
+
+  #put(digest: B3Digest, encoded: Uint8Array): void {
     this.#last = digest
     if (this.#seen.has(digest.key)) return
     this.#seen.add(digest.key)
-    if (!isSound(this.#engine, digest.bytes))
-      this.#session.put('directories', digest.bytes, directory.encode())
+    if (!isSound(this.#engine, digest.bytes)) this.#session.put('directories', digest.bytes, encoded)
   }
 
   async close(): Promise<B3Digest> {

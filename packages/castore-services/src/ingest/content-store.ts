@@ -1,5 +1,6 @@
 import { B3Digest } from '@neve/castore-model'
 import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
+import { KEY_LENGTH, KEY_OFFSET } from '@neve/embedded-store/record'
 import { encodeChunkList, engineOf } from '../blob/embedded.js'
 import {
   type FramedBlob,
@@ -11,11 +12,9 @@ import {
 import type { BlobService } from '../blob-service.js'
 import { sharedController } from '../concurrency/shared-controller.js'
 import type { Slot, SlotAllowance } from '../concurrency/slot-threads.js'
+import { DigestFilter } from './digest-filter.js'
 import type { ChunkResult, Framing, PackFilesResult, ReadTreeResult } from './file-tasks-protocol.js'
 import { contentsOf, type FileContent, recordsOf } from './packed-files.js'
-
-/** An empty store is asked again whether it still is with every so manyth task. */
-const LOOK_EVERY = 16
 
 /** Chunks of such average lengths fit the slots of tasks, in bytes. */
 const LEAST_AVERAGE = 16 * 1024
@@ -37,8 +36,8 @@ export class ContentStore {
   readonly #writing = new Map<Slot, Promise<unknown>[]>()
   readonly #releases = new Set<Promise<void>>()
   #failure: { readonly error: unknown } | undefined
-  #lookUp = false
-  #asked = 0
+  #lookUp: boolean | undefined
+  readonly #appended = new DigestFilter()
   newBytes = 0
   storedBytes = 0
 
@@ -68,11 +67,9 @@ export class ContentStore {
     return this.#session !== undefined || framedChunks(this.#framed) !== undefined ? this.framing : undefined
   }
 
-  /** Whether anything is stored yet that contents could be in already. */
+  /** Whether anything was stored when this began that contents could be in already. */
   get lookUp(): boolean {
-    if (this.#engine !== undefined && !this.#lookUp && this.#asked++ % LOOK_EVERY === 0) {
-      this.#lookUp = this.#engine.count('content') > 0
-    }
+    this.#lookUp ??= this.#engine !== undefined && this.#engine.count('content') > 0
     return this.#lookUp
   }
 
@@ -131,11 +128,21 @@ export class ContentStore {
   }
 
   #storeRecords(session: WriteSession, slot: Slot, offsets: readonly number[]): void {
-    if (offsets.length === 0) return
-    const { rawBytes, storedBytes, written } = session.appendPacked(slot.packed, offsets)
+    const { packed } = slot
+    // Where threads look nothing up, what this ingestion has published already is found here.
+    const news = this.lookUp ? offsets : offsets.filter((offset) => !this.#isPublished(packed, offset))
+    if (news.length === 0) return
+    const { rawBytes, storedBytes, written } = session.appendPacked(packed, news)
     this.newBytes += rawBytes
     this.storedBytes += storedBytes
     this.hold(slot, written)
+  }
+
+  /** Whether this ingestion has appended the record before, and others can see it by now. */
+  #isPublished(run: Uint8Array, offset: number): boolean {
+    const at = offset + KEY_OFFSET
+    if (this.#appended.add(run, at)) return false
+    return this.#engine?.hasContent(run.subarray(at, at + KEY_LENGTH)) === true
   }
 
   /** Stores the list of chunks of a blob that has several, when the chunks are. */

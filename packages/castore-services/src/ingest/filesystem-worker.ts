@@ -19,13 +19,17 @@ async function openEngine(path: string): Promise<EmbeddedStore> {
   return engine
 }
 
+function looksUp(task: Task): boolean {
+  if (task.type === 'scan' || !task.lookUp) return false
+  return task.type !== 'read' || task.useFileCache
+}
+
 let opening: Promise<EmbeddedStore> | undefined
 if (parentPort !== null) {
   serveTasks<Task, TaskResult>(parentPort, {
     runner: tasks,
     prepare: (task) => {
-      if (storePath === undefined || tasks.engine !== undefined || task.type === 'scan' || !task.lookUp)
-        return
+      if (storePath === undefined || tasks.engine !== undefined || !looksUp(task)) return
       opening ??= openEngine(storePath)
       return opening
     },

@@ -1,8 +1,8 @@
-import { SymlinkTarget } from '@neve/castore-model'
+import { type B3Digest, Directory, SymlinkTarget } from '@neve/castore-model'
 import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
 import { engineOf } from '../blob/embedded.js'
 import { type Slot, SlotAllowance } from '../concurrency/slot-threads.js'
-import { embeddedPutter } from '../directory/embedded.js'
+import { embeddedPutter, SessionPutter } from '../directory/embedded.js'
 import type { DirectoryPutter, DirectoryService } from '../directory-service.js'
 import { ContentStore } from './content-store.js'
 import { type BatchResult, type BatchStep, type FileBatch, walkBatches } from './file-batches.js'
@@ -45,7 +45,6 @@ export class Ingestion {
   /** The folders that the walk is in, on the way down. */
   readonly #open: Uint8Array[] = []
   readonly #dispatched = new Set<FileBatch>()
-  #sharesSession = false
   /** Whether the files are known from an earlier import. */
   #known = false
   #files = 0
@@ -63,7 +62,10 @@ export class Ingestion {
     this.#directories = services.directories
     const records = this.#session !== undefined && options.fileCache !== false
     this.#records = records && this.#session !== undefined ? new FolderRecords(this.#session) : undefined
-    this.#assembler = new TreeAssembler(() => this.#openPutter(), options.directorySizes ?? 'once')
+    this.#assembler = new TreeAssembler(
+      (encoded) => this.#putDirectory(encoded),
+      options.directorySizes ?? 'once',
+    )
   }
 
   async run(): Promise<IngestPathResult> {
@@ -120,7 +122,7 @@ export class Ingestion {
     if (node === undefined) throw new Error('the walk ended before its root')
     if (this.#putter !== undefined) {
       // Directories that are stored elsewhere must not be there before their contents.
-      if (!this.#sharesSession) await this.#session?.commit()
+      if (!(this.#putter instanceof SessionPutter)) await this.#session?.commit()
       const digest = await this.#putter.close()
       if (node.kind !== 'directory' || !digest.equals(node.digest))
         throw new Error('the putter gave another root')
@@ -139,12 +141,13 @@ export class Ingestion {
     }
   }
 
-  #openPutter(): DirectoryPutter {
-    if (this.#putter !== undefined) return this.#putter
-    const shared = embeddedPutter(this.#directories, this.#engine, this.#session)
-    this.#sharesSession = shared !== undefined
-    this.#putter = shared ?? this.#directories.putMultipleStart({ signal: this.#options.signal })
-    return this.#putter
+  #putDirectory(encoded: Uint8Array): B3Digest | Promise<B3Digest> {
+    this.#putter ??=
+      embeddedPutter(this.#directories, this.#engine, this.#session) ??
+      this.#directories.putMultipleStart({ signal: this.#options.signal })
+    if (this.#putter instanceof SessionPutter) return this.#putter.putEncoded(encoded)
+    const directory = Directory.decode(encoded)
+    return this.#putter.put(directory).then(() => directory.digest())
   }
 
   async #dispatch(batch: FileBatch, skip = 0): Promise<void> {
@@ -286,7 +289,7 @@ export class Ingestion {
   #addFiles(run: FileRun): void {
     this.#files += run.files
     this.#bytes += run.bytes
-    this.#assembler.addFiles(run.elements)
+    this.#assembler.addFiles(run.elements, run.files)
     this.#records?.run(run)
   }
 

@@ -1,12 +1,16 @@
 import {
   B3Digest,
-  Directory,
+  DirectoryError,
   type DirectorySizes,
   decodeAnonymousNode,
+  directorySize,
   encodeNode,
+  MAX_DIRECTORY_BYTES,
   type Node,
 } from '@neve/castore-model'
-import type { DirectoryPutter } from '../directory-service.js'
+
+/** Stores a directory by its canonical encoding, which belongs to it from now on; gives its digest. */
+export type PutEncoded = (encoded: Uint8Array) => B3Digest | Promise<B3Digest>
 
 /** A directory lists its directories, then its files, then its symlinks, each in order of names. */
 interface OpenFolder {
@@ -14,18 +18,21 @@ interface OpenFolder {
   readonly directory: Uint8Array[]
   readonly file: Uint8Array[]
   readonly symlink: Uint8Array[]
+  entries: number
+  /** The sizes of its directories, added up. */
+  childSizes: bigint
 }
 
-/** Builds directories bottom-up from steps in NAR order and hands each to a putter. */
+/** Builds directories bottom-up from steps in NAR order and has each stored. */
 export class TreeAssembler {
-  readonly #putter: () => DirectoryPutter
+  readonly #put: PutEncoded
   readonly #sizes: DirectorySizes
   readonly #open: OpenFolder[] = []
   #root: Node | undefined
   directories = 0
 
-  constructor(putter: () => DirectoryPutter, sizes: DirectorySizes) {
-    this.#putter = putter
+  constructor(put: PutEncoded, sizes: DirectorySizes) {
+    this.#put = put
     this.#sizes = sizes
   }
 
@@ -35,24 +42,33 @@ export class TreeAssembler {
   }
 
   enter(name: Uint8Array): void {
-    this.#open.push({ name, directory: [], file: [], symlink: [] })
+    this.#open.push({ name, directory: [], file: [], symlink: [], entries: 0, childSizes: 0n })
   }
 
   /** Adds an entry to the folder that is open, or makes it the root. */
   add(name: Uint8Array, node: Node): void {
     const folder = this.#open.at(-1)
-    if (folder === undefined) this.#root = node
-    else folder[node.kind].push(encodeNode(name, node))
+    if (folder === undefined) {
+      this.#root = node
+      return
+    }
+    folder[node.kind].push(encodeNode(name, node))
+    folder.entries++
+    if (node.kind === 'directory') folder.childSizes += node.size
   }
 
   /**
-   * Adds files to the folder that is open, by their elements in its encoding, which are kept until it is left; or makes
-   * the only one, without a name, the root.
+   * Adds so many files to the folder that is open, by their elements in its encoding, which are kept until it is left; or
+   * makes the only one, without a name, the root.
    */
-  addFiles(elements: Uint8Array): void {
+  addFiles(elements: Uint8Array, count: number): void {
     const folder = this.#open.at(-1)
-    if (folder === undefined) this.#root = decodeAnonymousNode(elements)
-    else folder.file.push(elements)
+    if (folder === undefined) {
+      this.#root = decodeAnonymousNode(elements)
+      return
+    }
+    folder.file.push(elements)
+    folder.entries += count
   }
 
   /** Closes the open folder. */
@@ -60,10 +76,13 @@ export class TreeAssembler {
     const folder = this.#open.pop()
     if (folder === undefined) throw new Error('left a folder that was not entered')
     const encoded = Buffer.concat([...folder.directory, ...folder.file, ...folder.symlink])
-    const directory = Directory.decode(encoded)
+    if (encoded.length > MAX_DIRECTORY_BYTES) {
+      throw new DirectoryError('TooLarge', { actual: encoded.length, expected: MAX_DIRECTORY_BYTES })
+    }
+    const size = directorySize(folder.entries, folder.childSizes, this.#sizes)
     this.directories++
-    await this.#putter().put(directory)
-    this.add(folder.name, directory.toNode(this.#sizes))
+    const digest = await this.#put(encoded)
+    this.add(folder.name, { kind: 'directory', digest, size })
   }
 }
 
