@@ -87,7 +87,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'store',
-    summary: 'tell what a store holds and why, and how trees differ',
+    summary: 'tell what a store holds and why, how trees differ; make snapshots',
     load: async () => (await import('./commands/store.js')).storeCommand,
   },
   {

@@ -11,6 +11,7 @@ import { Lease } from './lease.js'
 import { type RebuildReport, rebuildTables, tablesAreLost } from './rebuild.js'
 import { KEY_LENGTH } from './record.js'
 import { SegmentFiles, segmentName } from './segment.js'
+import { type SnapshotOptions, type SnapshotReport, snapshotStore } from './snapshot.js'
 import { SEGMENT_SIZE, StoreWriter } from './store-writer.js'
 import type { Location } from './table-values.js'
 import { Tables } from './tables.js'
@@ -312,6 +313,17 @@ export class EmbeddedStore implements AsyncDisposable {
       throw new EmbeddedStoreError('no-permission', 'the store is open for reading only')
     this.#hasWritten = true
     return this.#writer.session()
+  }
+
+  /**
+   * Makes a store of its own in an empty or absent folder, with everything that is acknowledged now, while all go on
+   * reading and writing. Segments that are full are shared with this store where the file system can do that.
+   *
+   * @throws {@link EmbeddedStoreError} `not-a-store` when something is in the folder, `no-space`, `busy`, `io`
+   */
+  snapshot(path: string, options?: SnapshotOptions): Promise<SnapshotReport> {
+    this.#checkOpen()
+    return snapshotStore({ layout: this.#layout, tables: this.#tables }, path, options)
   }
 
   /**

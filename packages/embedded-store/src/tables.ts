@@ -300,6 +300,12 @@ export class Tables {
     }
   }
 
+  /** Copies the LMDB file, as it is at one moment, into an empty folder. Nobody waits for it. */
+  async copyTo(folder: string): Promise<void> {
+    this.checkOpen()
+    await this.#root.backup(folder, false)
+  }
+
   /** Lets the next read see what other processes have published since. */
   refresh(): void {
     if (!this.#closed) this.#root.resetReadTxn()

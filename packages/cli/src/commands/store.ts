@@ -3,6 +3,7 @@ import type { Context } from '../context.js'
 import { storeDiffCommand } from './store-diff.js'
 import { storeDuCommand } from './store-du.js'
 import { storeInfoCommand } from './store-info.js'
+import { storeSnapshotCommand } from './store-snapshot.js'
 import { storeWhyCommand } from './store-why.js'
 
 const EXAMPLES = `
@@ -11,6 +12,7 @@ Examples:
   $ neve store du /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
   $ neve store why /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
   $ neve store diff /nix/store/6v9…-result /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
+  $ neve store snapshot /backup/neve
 
 "neve store info --help" and so on have more. docs/operations.md says what they are for.
 `
@@ -21,7 +23,13 @@ export function storeCommand(context: Context): Command {
     .description('Tell what a store holds, how much and why, and copy it as a whole.')
     .helpCommand(false)
     .addHelpText('after', EXAMPLES)
-  for (const make of [storeInfoCommand, storeDuCommand, storeWhyCommand, storeDiffCommand]) {
+  for (const make of [
+    storeInfoCommand,
+    storeDuCommand,
+    storeWhyCommand,
+    storeDiffCommand,
+    storeSnapshotCommand,
+  ]) {
     const part = make(context)
     command.addCommand(part.summary(part.description().replace(/\.$/, '').toLowerCase()))
   }
