@@ -6,6 +6,7 @@ export default defineConfig({
   entry: {
     index: 'src/index.ts',
     'embedded-thread': 'src/embedded-thread.ts',
+    'chunk-thread': 'src/chunk-thread.ts',
     'page-feeder-thread': 'src/page-feeder-thread.ts',
   },
 })

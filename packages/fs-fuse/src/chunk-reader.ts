@@ -1,23 +1,16 @@
-import { type B3Digest, blake3, equalBytes } from '@neve/castore-model'
-import { DataLossError } from '@neve/castore-services'
 import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
+import { type ChunkName, loadChunk } from './load-chunk.js'
 
 /** Bytes of expanded chunks that are kept, for readers that come back to them. */
-const KEPT_BYTES = 64 * 1024 * 1024
+const KEPT_BYTES = 16 * 1024 * 1024
 /** Room for chunks that are handed out whole, and so are not kept; used again and again. */
 const PASSING_BYTES = 4 * 1024 * 1024
 /** Memory of chunks that are dropped serves the next ones: lengths are rounded up to a multiple of this. */
 const GRAIN = 64 * 1024
 
-/** A chunk: what it hashes to, and its length in bytes. */
-export interface ChunkName {
-  readonly digest: B3Digest
-  readonly size: number
-}
-
 /**
- * Reads, expands and verifies chunks of an embedded store, without waiting, and keeps those that were used last. What it
- * returns is good until {@link PASSING_BYTES} more have been read, or the chunk is dropped: long enough for one reply.
+ * Chunks of an embedded store for the thread that serves, which keeps those that it used last. What it returns is good
+ * until {@link PASSING_BYTES} more have been read, or the chunk is dropped: long enough for one reply.
  */
 export class ChunkReader {
   readonly #engine: EmbeddedStore
@@ -30,16 +23,6 @@ export class ChunkReader {
   /** @param engine stays the caller's */
   constructor(engine: EmbeddedStore) {
     this.#engine = engine
-  }
-
-  /** A reader for chunks in the order in which they were written. Its bytes are compared with digests: no checksum is needed. */
-  reader(): ContentReader {
-    return this.#engine.contentReader({ checksums: false })
-  }
-
-  /** Whether a chunk is kept. */
-  keeps(digest: B3Digest): boolean {
-    return this.#kept.has(digest.key)
   }
 
   /**
@@ -56,27 +39,12 @@ export class ChunkReader {
     }
     const room = keep ? this.#roomToKeep(chunk.size) : this.#roomToPass(chunk.size)
     const bytes = room.subarray(0, chunk.size)
-    // Another process may have written damaged content again, somewhere else: a reader that verifies looks there.
-    if (!this.#load(chunk, reader, bytes) && !this.#load(chunk, this.#engine.contentReader(), bytes)) {
-      throw this.#loss(chunk.digest, 'is damaged')
-    }
+    loadChunk(this.#engine, chunk, reader, bytes)
     if (keep) {
       this.#kept.set(key, room)
       this.#keptBytes += room.length
     }
     return bytes
-  }
-
-  #load({ digest, size }: ChunkName, reader: ContentReader, out: Uint8Array): boolean {
-    try {
-      const stored = reader.peek(digest.bytes) ?? reader.readSync(digest.bytes)
-      if (stored === undefined) throw this.#loss(digest, 'is missing')
-      if (stored.rawLength !== size) return false
-      return reader.expand(stored, out) && equalBytes(blake3.digest(out), digest.bytes)
-    } finally {
-      // A thread that never waits would hold on to the state of the tables that it saw first.
-      this.#engine.refresh()
-    }
   }
 
   #roomToKeep(size: number): Uint8Array {
@@ -100,9 +68,5 @@ export class ChunkReader {
     const room = this.#passing.subarray(this.#passed, this.#passed + size)
     this.#passed += size
     return room
-  }
-
-  #loss(digest: B3Digest, what: string): DataLossError {
-    return new DataLossError(digest, `embedded:${this.#engine.path}`, `chunk ${digest} ${what}`)
   }
 }

@@ -8,21 +8,30 @@ import {
 } from '@neve/castore-services'
 import type { MaybePromise } from './maybe-promise.js'
 
+/** Which request of the kernel a read is for: whoever has it may answer the request in the caller's place. */
+export interface ReadTicket {
+  readonly uniqueLow: number
+  readonly uniqueHigh: number
+  /** The number of the file's node. */
+  readonly node: number
+}
+
 /** The bytes of one open file. Any number of reads may run at once. */
 export interface FileContent {
   /**
    * Reads from `offset` on, in bytes: less than `length` only where the file ends. Every byte was checked against its
    * digest. The pieces are for reading, and valid until the caller returns to the event loop.
    *
+   * @param ticket the request that it is for, if somebody else may answer it
+   * @returns undefined when somebody else answers the request
    * @throws DataLossError when content is damaged, or a part of it is missing
    */
-  readAt(offset: number, length: number, options?: CallOptions): MaybePromise<readonly Uint8Array[]>
-
-  /**
-   * Hears of bytes that were not asked for, but had to be read and verified for a read here and there in the file. They are
-   * good until it returns. Default: nobody does.
-   */
-  onSurplus?: ((offset: number, bytes: Uint8Array) => void) | undefined
+  readAt(
+    offset: number,
+    length: number,
+    options?: CallOptions,
+    ticket?: ReadTicket,
+  ): MaybePromise<readonly Uint8Array[] | undefined>
 
   /** Lets go of what is held. */
   close(): void

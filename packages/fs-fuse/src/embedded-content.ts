@@ -1,15 +1,19 @@
 import { B3Digest, blake3, Directory, equalBytes } from '@neve/castore-model'
-import { DataLossError } from '@neve/castore-services'
+import { type CallOptions, DataLossError } from '@neve/castore-services'
 import { decodeChunkList } from '@neve/castore-services/blob/embedded'
 import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
 import { ChunkReader } from './chunk-reader.js'
-import type { Content, FileContent } from './content.js'
+import type { ChunkPart, ChunkPool } from './chunk-threads/chunk-pool.js'
+import type { Content, FileContent, ReadTicket } from './content.js'
+import { type ChunkName, chunkReaderOf } from './load-chunk.js'
+
+/** How far ahead of a reader in order chunks are loaded, in bytes, and how many by one thread at once. */
+const AHEAD = 6 * 1024 * 1024
+const AHEAD_CHUNKS = 4
 
 /** A piece of a file, with its place. */
-interface Piece {
-  readonly digest: B3Digest
+interface Piece extends ChunkName {
   readonly start: number
-  readonly size: number
 }
 
 /** Contents of an embedded store, read by the calling thread without waiting: for a thread that does nothing else. */
@@ -17,12 +21,17 @@ export class EmbeddedContent implements Content {
   readonly #engine: EmbeddedStore
   readonly #chunks: ChunkReader
   readonly #shared: ContentReader
+  readonly #pool: (() => ChunkPool) | undefined
 
-  /** @param engine stays the caller's */
-  constructor(engine: EmbeddedStore) {
+  /**
+   * @param engine stays the caller's
+   * @param pool gives threads for files of several chunks; it is asked when there is one. Default: none
+   */
+  constructor(engine: EmbeddedStore, pool?: () => ChunkPool) {
     this.#engine = engine
     this.#chunks = new ChunkReader(engine)
-    this.#shared = this.#chunks.reader()
+    this.#shared = chunkReaderOf(engine)
+    this.#pool = pool
   }
 
   directory(digest: B3Digest): Directory | undefined {
@@ -62,8 +71,8 @@ export class EmbeddedContent implements Content {
 
   #file(pieces: readonly Piece[]): FileContent {
     // One piece is read in the order of the tree, with its neighbours; many in the order of the file.
-    const reader = pieces.length === 1 ? this.#shared : this.#chunks.reader()
-    return new EmbeddedFile(pieces, this.#chunks, reader)
+    if (pieces.length === 1) return new EmbeddedFile(pieces, this.#chunks, this.#shared, undefined)
+    return new EmbeddedFile(pieces, this.#chunks, chunkReaderOf(this.#engine), this.#pool?.())
   }
 
   /** Somebody may have stored it since the last look at the tables. */
@@ -74,40 +83,87 @@ export class EmbeddedContent implements Content {
 }
 
 class EmbeddedFile implements FileContent {
-  onSurplus: ((offset: number, bytes: Uint8Array) => void) | undefined
   readonly #pieces: readonly Piece[]
+  readonly #size: number
   readonly #chunks: ChunkReader
   readonly #reader: ContentReader
+  readonly #pool: ChunkPool | undefined
   /** Where a read in order would begin. */
   #next = 0
+  /** The first piece that was not loaded ahead. */
+  #ahead = 0
 
-  constructor(pieces: readonly Piece[], chunks: ChunkReader, reader: ContentReader) {
+  constructor(
+    pieces: readonly Piece[],
+    chunks: ChunkReader,
+    reader: ContentReader,
+    pool: ChunkPool | undefined,
+  ) {
     this.#pieces = pieces
+    const last = pieces.at(-1)
+    this.#size = last === undefined ? 0 : last.start + last.size
     this.#chunks = chunks
     this.#reader = reader
+    this.#pool = pool
   }
 
-  readAt(offset: number, length: number): readonly Uint8Array[] {
-    const end = offset + length
+  readAt(
+    offset: number,
+    length: number,
+    _?: CallOptions,
+    ticket?: ReadTicket,
+  ): readonly Uint8Array[] | undefined {
+    const parts = this.#partsOf(offset, offset + length)
     const inOrder = offset === this.#next
-    this.#next = end
-    const out: Uint8Array[] = []
-    for (let index = this.#indexFor(offset); index < this.#pieces.length; index++) {
-      const piece = this.#pieces[index]!
-      if (piece.start >= end) break
-      const from = Math.max(0, offset - piece.start)
-      const to = Math.min(piece.size, end - piece.start)
-      if (from >= to) break
-      const partly = from > 0 || to < piece.size
-      const isNew = partly && !inOrder && !this.#chunks.keeps(piece.digest)
-      const bytes = this.#chunks.read(piece, this.#reader, partly)
-      if (isNew) this.onSurplus?.(piece.start, bytes)
-      out.push(from === 0 && to === piece.size ? bytes : bytes.subarray(from, to))
+    this.#next = offset + length
+    if (ticket !== undefined && this.#pool?.isUp) {
+      const found = this.#fromPool(this.#pool, parts, ticket, inOrder)
+      if (found !== 'failed') return found
     }
-    return out
+    return parts.map(({ chunk, from, to }) => {
+      const bytes = this.#chunks.read(chunk, this.#reader, from > 0 || to < chunk.size)
+      return from === 0 && to === chunk.size ? bytes : bytes.subarray(from, to)
+    })
+  }
+
+  /** @returns undefined when a thread answers, 'failed' when none does */
+  #fromPool(
+    pool: ChunkPool,
+    parts: readonly (ChunkPart & { readonly chunk: Piece })[],
+    ticket: ReadTicket,
+    inOrder: boolean,
+  ): readonly Uint8Array[] | 'failed' | undefined {
+    const surplus = inOrder ? [] : parts.filter(({ chunk }) => !pool.has(chunk))
+    const found = pool.find(parts)
+    if (found === undefined && !pool.load(parts, ticket)) return 'failed'
+    for (const { chunk } of surplus) pool.feed(chunk, ticket.node, chunk.start, this.#size)
+    if (inOrder) this.#loadAhead(pool)
+    return found
+  }
+
+  /** Has chunks loaded that a reader in order will ask for next. */
+  #loadAhead(pool: ChunkPool): void {
+    const here = this.#indexFor(this.#next)
+    if (this.#ahead <= here || this.#ahead > here + 100) this.#ahead = here + 1
+    const run = this.#pieces.slice(this.#ahead, this.#ahead + AHEAD_CHUNKS)
+    if (run.length === 0 || run[0]!.start > this.#next + AHEAD) return
+    const parts = run.map((chunk) => ({ chunk, from: 0, to: chunk.size }))
+    if (pool.load(parts, undefined)) this.#ahead += run.length
   }
 
   close(): void {}
+
+  #partsOf(offset: number, end: number): (ChunkPart & { readonly chunk: Piece })[] {
+    const parts: (ChunkPart & { readonly chunk: Piece })[] = []
+    for (let index = this.#indexFor(offset); index < this.#pieces.length; index++) {
+      const chunk = this.#pieces[index]!
+      if (chunk.start >= end) break
+      const from = Math.max(0, offset - chunk.start)
+      const to = Math.min(chunk.size, end - chunk.start)
+      if (from < to) parts.push({ chunk, from, to })
+    }
+    return parts
+  }
 
   #indexFor(offset: number): number {
     let low = 0

@@ -14,6 +14,8 @@ type FilesystemSettings = ThreadSettings['filesystem']
 export interface EmbeddedMountOptions extends MountOptions, FilesystemSettings, ThreadListeners {
   /** The thread to serve it. Default: a new one. */
   readonly thread?: ServingThread | undefined
+  /** How much memory expanded chunks of large files may take, in bytes. Default: 64 MiB; never less than 24 MiB. */
+  readonly chunkCacheBytes?: number | undefined
 }
 
 /**
@@ -31,9 +33,10 @@ export async function mountEmbedded(
   options: EmbeddedMountOptions = {},
 ): Promise<FuseMount> {
   const { thread = new ServingThread(), listRoot, showXattr, xattrPrefixes, owner } = options
+  const { chunkCacheBytes } = options
   const filesystem = { listRoot, showXattr, xattrPrefixes, owner }
   const [ready, mounted] = await Promise.allSettled([
-    thread.prepare({ storePath, roots, filesystem }, options),
+    thread.prepare({ storePath, roots, filesystem, chunkCacheBytes }, options),
     mountDevice(mountpoint, options),
   ])
   if (ready.status === 'fulfilled' && mounted.status === 'fulfilled') {

@@ -1,13 +1,15 @@
 import { type MessagePort, parentPort } from 'node:worker_threads'
 import { B3Digest } from '@neve/castore-model'
 import { EmbeddedStore } from '@neve/embedded-store'
+import { ChunkPool } from './chunk-threads/chunk-pool.js'
 import { DeviceTransport } from './device/device-transport.js'
-import { PageFeeder } from './device/page-feeder.js'
 import { EmbeddedContent } from './embedded-content.js'
 import { CastoreFilesystem } from './filesystem/castore-filesystem.js'
 import { MapRootNodes, type RootNodes } from './root-nodes.js'
 import type { EmbeddedRoots, ThreadMessage, ThreadRequest, ThreadSettings } from './serving-thread.js'
 import { FuseSession } from './session.js'
+
+const CHUNK_CACHE = 64 * 1024 * 1024
 
 /** The thread that serves a mount of an embedded store: it waits for requests only, so it may stand still for them. */
 const port = parentPort
@@ -19,16 +21,15 @@ if (port !== null) {
     create: false,
     beside: true,
   })
-  let feeder: PageFeeder | undefined
-  const content = new EmbeddedContent(engine)
+  let pool: ChunkPool | undefined
+  const content = new EmbeddedContent(engine, () => {
+    pool ??= new ChunkPool(settings.storePath, device, settings.chunkCacheBytes ?? CHUNK_CACHE)
+    return pool
+  })
   const filesystem = new CastoreFilesystem({
     ...settings.filesystem,
     content,
     roots: await rootsOf(settings.roots, engine, content),
-    onSurplus: (node, offset, bytes, size) => {
-      feeder ??= new PageFeeder(device)
-      feeder.feed(node, offset, bytes, size)
-    },
     onTrouble: ({ operation, path, error }) =>
       tell({ kind: 'trouble', operation, path, error: textOf(error) }),
   })
@@ -40,7 +41,7 @@ if (port !== null) {
     onFault: (error) => tell({ kind: 'fault', error: textOf(error) }),
   })
   await session.run()
-  await feeder?.close()
+  await pool?.close()
   port.close()
 }
 

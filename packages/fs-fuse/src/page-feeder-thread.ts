@@ -1,18 +1,47 @@
-import { writeSync } from 'node:fs'
+import { writevSync } from 'node:fs'
 import { workerData } from 'node:worker_threads'
-import type { FeederMemory } from './device/page-feeder.js'
+import {
+  awaitSlot,
+  Control,
+  FEEDS,
+  Feed,
+  type SharedChunks,
+  SLOT_BYTES,
+  unpin,
+} from './chunk-threads/shared-chunks.js'
+import { OUT_HEADER } from './protocol/constants.js'
 
-/** The thread that puts pages into the kernel's cache: it does nothing else, so it may wait for the kernel. */
-const { descriptor, lengths, slots } = workerData as FeederMemory
-const stop = slots.length
-for (let slot = 0; ; slot = (slot + 1) % slots.length) {
-  Atomics.wait(lengths, slot, 0)
-  if (Atomics.load(lengths, stop) === 1) break
-  const length = Atomics.load(lengths, slot)
-  try {
-    writeSync(descriptor, slots[slot]!, 0, length, null)
-  } catch {
-    // The kernel has forgotten the file, or is gone: nobody misses the pages.
+/** `FUSE_NOTIFY_STORE`: here is some of a file, for the page cache. */
+const NOTIFY_STORE = 4
+const HEADER: number = OUT_HEADER + 24
+
+/**
+ * The thread that puts chunks into the kernel's cache. The kernel may hold their pages until a read that waits for an
+ * answer has it, so nobody may wait for this thread: it does nothing else.
+ */
+const shared = workerData as SharedChunks
+const { descriptor, control, feeds, bytes } = shared
+const head = new DataView(new ArrayBuffer(HEADER))
+for (let taken = 0; ; taken = (taken + 1) | 0) {
+  Atomics.wait(control, Control.feedsGiven, taken)
+  if (Atomics.load(control, Control.stop) === 1) break
+  const at = ((taken >>> 0) % FEEDS) * Feed.words
+  const [, slot = 0, nodeLow = 0, nodeHigh = 0, offsetLow = 0, offsetHigh = 0, from = 0, to = 0] =
+    feeds.subarray(at, at + Feed.words)
+  head.setUint32(0, HEADER + to - from, true)
+  head.setInt32(4, NOTIFY_STORE, true)
+  head.setInt32(OUT_HEADER, nodeLow, true)
+  head.setInt32(OUT_HEADER + 4, nodeHigh, true)
+  head.setInt32(OUT_HEADER + 8, offsetLow, true)
+  head.setInt32(OUT_HEADER + 12, offsetHigh, true)
+  head.setUint32(OUT_HEADER + 16, to - from, true)
+  if (awaitSlot(shared, slot)) {
+    try {
+      writevSync(descriptor, [head, bytes.subarray(slot * SLOT_BYTES + from, slot * SLOT_BYTES + to)])
+    } catch {
+      // The kernel has forgotten the file, or is gone: nobody misses the pages.
+    }
   }
-  Atomics.store(lengths, slot, 0)
+  unpin(shared, slot)
+  Atomics.store(feeds, at + Feed.waits, 0)
 }

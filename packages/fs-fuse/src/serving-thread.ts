@@ -19,6 +19,8 @@ export interface ThreadSettings {
   /** The folder of the store. */
   readonly storePath: string
   readonly roots: EmbeddedRoots
+  /** How much memory expanded chunks of large files may take, in bytes. Default: 64 MiB; never less than 24 MiB. */
+  readonly chunkCacheBytes?: number | undefined
   readonly filesystem: Pick<CastoreFilesystemInit, 'listRoot' | 'showXattr' | 'xattrPrefixes' | 'owner'>
 }
 

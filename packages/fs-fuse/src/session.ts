@@ -1,3 +1,4 @@
+import { constants } from 'node:fs'
 import { Errno, FilesystemError } from './errno.js'
 import type { CastoreFilesystem, ListedEntry } from './filesystem/castore-filesystem.js'
 import { ROOT_NODE } from './filesystem/node-table.js'
@@ -21,6 +22,7 @@ const COPIED = 32 * 1024
 const SEEK_DATA = 3
 const SEEK_HOLE = 4
 const DOT = 0x2e
+const { O_DIRECT } = constants
 
 /** One connection to a kernel: requests of the FUSE protocol, answered by a filesystem (spec 05 sections 5 and 11). */
 export class FuseSession implements FuseReceiver {
@@ -177,10 +179,14 @@ export class FuseSession implements FuseReceiver {
     const handle = request.u64(0)
     const offset = request.u64(8)
     const length = Math.min(request.u32(16), MAX_READ)
+    // Who reads past the kernel's cache is not asked again when something is wrong: it is answered here.
+    const ticket = (request.u32(32) & O_DIRECT) === 0 ? request : undefined
     return this.#answer(
       request,
-      (options) => this.#filesystem.read(request.node, handle, offset, length, options),
-      (pieces) => void this.#send(this.#begin(request), pieces),
+      (options) => this.#filesystem.read(request.node, handle, offset, length, options, ticket),
+      (pieces) => {
+        if (pieces !== undefined) this.#send(this.#begin(request), pieces)
+      },
     )
   }
 

@@ -1,6 +1,6 @@
 import { MAX_NAME_LENGTH, type Node, PathComponent } from '@neve/castore-model'
 import type { CallOptions } from '@neve/castore-services'
-import type { Content, FileContent } from '../content.js'
+import type { Content, FileContent, ReadTicket } from '../content.js'
 import { Errno, FilesystemError } from '../errno.js'
 import { attempt, chain, type MaybePromise } from '../maybe-promise.js'
 import type { RootEntry, RootNodes } from '../root-nodes.js'
@@ -32,12 +32,6 @@ export interface CastoreFilesystemInit {
   readonly xattrPrefixes?: readonly AttributePrefix[] | undefined
   /** Whom everything belongs to. Default: user 0 and group 0. */
   readonly owner?: Owner | undefined
-  /**
-   * Hears of bytes of a file, of `size` bytes, that may be asked for soon: see {@link FileContent.onSurplus}.
-   *
-   * @param bytes good until it returns
-   */
-  readonly onSurplus?: ((node: number, offset: number, bytes: Uint8Array, size: number) => void) | undefined
   /** Hears of trouble, once for each path and cause. */
   readonly onTrouble?: ((trouble: FilesystemTrouble) => void) | undefined
 }
@@ -145,10 +139,6 @@ export class CastoreFilesystem {
           if (content === undefined) throw new Error(`blob ${digest} is missing`)
           const handle = ++this.#lastHandle
           this.#files.set(handle, { node, content })
-          const { onSurplus } = this.#init
-          if (onSurplus !== undefined) {
-            content.onSurplus = (offset, bytes) => onSurplus(node, offset, bytes, Number(size))
-          }
           return handle
         }),
       (error) => this.#trouble('open', node, error, options),
@@ -156,8 +146,8 @@ export class CastoreFilesystem {
   }
 
   /**
-   * Reads from an open file: less than `length` bytes only where it ends. The pieces are as
-   * {@link FileContent.readAt} gives them.
+   * Reads from an open file: less than `length` bytes only where it ends. The pieces, and who answers, are as
+   * {@link FileContent.readAt} has it.
    */
   read(
     node: number,
@@ -165,11 +155,12 @@ export class CastoreFilesystem {
     offset: number,
     length: number,
     options?: CallOptions,
-  ): MaybePromise<readonly Uint8Array[]> {
+    ticket?: ReadTicket,
+  ): MaybePromise<readonly Uint8Array[] | undefined> {
     const file = this.#files.get(handle)
     if (file?.node !== node) throw new FilesystemError(Errno.EIO)
     return attempt(
-      () => file.content.readAt(offset, length, options),
+      () => file.content.readAt(offset, length, options, ticket),
       (error) => this.#trouble('read', node, error, options),
     )
   }

@@ -1,0 +1,68 @@
+/** The largest chunk that a slot takes, in bytes: what Neve writes is shorter. Larger ones are read by who serves. */
+export const SLOT_BYTES: number = 512 * 1024
+/** The least number of slots: so many that those of all jobs and feedings leave some to choose from. */
+export const LEAST_SLOTS = 48
+/** Chunks in one job: a read of 1 MiB has at most so many of what Neve writes. */
+export const MAX_PIECES = 10
+/** Jobs, and chunks to feed, that may be waiting: powers of two. */
+export const JOBS = 32
+export const FEEDS = 16
+
+/** A chunk slot's words: {@link SlotState}, how many will still look at it, its length, and its digest. */
+export const Slot = { state: 0, pins: 1, size: 2, digest: 3, words: 11 } as const
+/** Whoever turns `wanted` into `loading` loads the chunk; who waits for it waits for `loading` to end. */
+export const SlotState = { wanted: 0, loading: 1, ready: 2, failed: 3 } as const
+
+/** A job's words: whether it waits to be taken; the request, 0 for none; then for each chunk its slot and a part of it. */
+export const Job = { waits: 0, uniqueLow: 1, uniqueHigh: 2, pieces: 3, first: 4, piece: 3 } as const
+export const JOB_WORDS: number = Job.first + MAX_PIECES * Job.piece
+
+/** The words of a chunk to feed: likewise; its slot; the file's node and the place in it in two halves each; the part. */
+export const Feed = { waits: 0, slot: 1, node: 2, offset: 4, from: 6, to: 7, words: 8 } as const
+
+/** Words that all threads look at. */
+export const Control = { stop: 0, up: 1, jobsTaken: 2, jobsGiven: 3, feedsGiven: 4, words: 5 } as const
+
+/** What the threads of a mount share. */
+export interface SharedChunks {
+  /** The folder of the store. */
+  readonly storePath: string
+  /** The device. */
+  readonly descriptor: number
+  readonly control: Int32Array
+  readonly slots: Int32Array
+  readonly jobs: Int32Array
+  readonly feeds: Int32Array
+  /** {@link SLOT_BYTES} for each slot. */
+  readonly bytes: Uint8Array
+}
+
+/** @param cacheBytes for chunks */
+export function shareChunks(storePath: string, descriptor: number, cacheBytes: number): SharedChunks {
+  const count = Math.max(LEAST_SLOTS, Math.floor(cacheBytes / SLOT_BYTES))
+  const words = (length: number) => new Int32Array(new SharedArrayBuffer(4 * length))
+  return {
+    storePath,
+    descriptor,
+    control: words(Control.words),
+    slots: words(count * Slot.words),
+    jobs: words(JOBS * JOB_WORDS),
+    feeds: words(FEEDS * Feed.words),
+    bytes: new Uint8Array(new SharedArrayBuffer(count * SLOT_BYTES)),
+  }
+}
+
+/** Says that one who would look at a slot has done so. */
+export function unpin({ slots }: SharedChunks, slot: number): void {
+  Atomics.sub(slots, slot * Slot.words + Slot.pins, 1)
+}
+
+/** @returns whether the chunk is there, once it is known */
+export function awaitSlot({ slots }: SharedChunks, slot: number): boolean {
+  const at = slot * Slot.words + Slot.state
+  for (;;) {
+    const state = Atomics.load(slots, at)
+    if (state === SlotState.ready || state === SlotState.failed) return state === SlotState.ready
+    Atomics.wait(slots, at, state)
+  }
+}
