@@ -1,6 +1,7 @@
 // A real `neve daemon` with a store on disk, on a unix socket and on TCP: the tree of small files through it against the
 // direct import, and a large blob up and down. The floor of the blob is HTTP/2 of Node without gRPC, hashed at both
 // ends, with memory behind it.
+import './lib/heap.mjs'
 import { fork, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'

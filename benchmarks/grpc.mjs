@@ -1,5 +1,6 @@
 // Blobs and directories over gRPC: client and server in processes of their own, on a unix socket, everything verified.
 // Against the same bytes over HTTP/2 without gRPC, hashed too.
+import './lib/heap.mjs'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'

@@ -3,6 +3,7 @@
 // versitygw on the same machine: one blob written, and read by a service that knows nothing of it; against the same
 // client that puts and gets as many objects of the same length and does nothing else. `cpu` is what this
 // process took, over all its threads: on a busy machine it says more than the time does.
+import './lib/heap.mjs'
 import { blobStream } from '@neve/castore-services'
 import { EmbeddedBlobService } from '@neve/castore-services/blob/embedded'
 import { ObjectStoreBlobService } from '@neve/castore-services/blob/object-store'

@@ -1,5 +1,6 @@
 // The other end of the gRPC benchmark, in a process of its own: blobs and directories in memory, over gRPC on one socket
 // and over HTTP/2 without gRPC on another.
+import './heap.mjs'
 import { once } from 'node:events'
 import { createServer } from 'node:http2'
 import { B3Digest, blake3 } from '@neve/castore-model'
