@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, writeFileSync } from 'node:fs'
+import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { AccessTokens } from '@neve/castore-services/grpc/server'
 import fc from 'fast-check'
@@ -38,7 +38,7 @@ describe('a file of tokens', () => {
 
   it('is read again, and kept when it cannot be', async () => {
     const path = tokenFile(`read ${READ}\n`)
-    const tokens = await AccessTokens.fromFile(path)
+    const tokens = await AccessTokens.fromFile(path, { now: () => 0 })
     writeFileSync(path, `write ${WRITE}\n`)
     expect(tokens.accessOf(`Bearer ${WRITE}`)).toBeUndefined()
     await tokens.reload()
@@ -46,6 +46,37 @@ describe('a file of tokens', () => {
     writeFileSync(path, 'nonsense')
     await expect(tokens.reload()).rejects.toThrow('line 1')
     expect(tokens.accessOf(`Bearer ${WRITE}`)).toBe('write')
+  })
+
+  it('is looked at once a second when it is used, and read again when it is another', async () => {
+    const path = tokenFile(`read ${READ}\nwrite ${WRITE}\n`)
+    const errors: unknown[] = []
+    let now = 0
+    const onError = (error: unknown): void => void errors.push(error)
+    const tokens = await AccessTokens.fromFile(path, { now: () => now, onError })
+    const access = () => [READ, WRITE].map((token) => tokens.accessOf(`Bearer ${token}`))
+    renameSync(tokenFile(`write ${WRITE}\n`), path)
+    now = 999
+    expect(access()).toEqual(['read', 'write'])
+    now = 1000
+    expect(access()).toEqual([undefined, 'write'])
+
+    // What it cannot use it tells once, and goes on with what there was.
+    writeFileSync(path, 'nonsense')
+    for (now = 2000; now < 6000; now += 1000) expect(access()).toEqual([undefined, 'write'])
+    expect(errors).toEqual([expect.objectContaining({ code: 'invalid-input' })])
+    chmodSync(path, 0o644)
+    expect(access()).toEqual([undefined, 'write'])
+    rmSync(path)
+    for (now = 7000; now < 10_000; now += 1000) expect(access()).toEqual([undefined, 'write'])
+    expect(errors.slice(1).map(String)).toEqual([
+      expect.stringContaining('everybody'),
+      expect.stringContaining('no such file'),
+    ])
+    renameSync(tokenFile(`read ${READ}\n`), path)
+    now = 11_000
+    expect(access()).toEqual(['read', undefined])
+    expect(errors).toHaveLength(3)
   })
 
   it.each([

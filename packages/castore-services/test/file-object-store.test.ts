@@ -1,7 +1,9 @@
 import { spawn, spawnSync } from 'node:child_process'
 import {
   chmodSync,
+  closeSync,
   mkdirSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -14,6 +16,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 import { objectStoreContract } from '@neve/castore-services/contract'
 import { FileObjectStore } from '@neve/castore-services/object-store'
 import { describe, expect, it, onTestFinished, type TestContext } from 'vitest'
+import { loadTryLock } from '../src/object-store/file-system-calls.js'
 import { temporaryFolder } from './embedded-fixture.js'
 
 const CHILD = fileURLToPath(new URL('./object-store-child.mjs', import.meta.url))
@@ -50,6 +53,58 @@ describe('files', () => {
     const store = openStore(root)
     expect(await listed(store)).toHaveLength(20)
     expect(Buffer.from((await store.get('a/7'))!).equals(content(7))).toBe(true)
+  })
+
+  it('are replaced under a condition by several processes at once, and nothing is lost', async () => {
+    const root = temporaryFolder()
+    const store = openStore(root)
+    await store.put('marks', bytes(''))
+    const children = [1, 2, 3].map(() => {
+      const child = spawn(process.execPath, [CHILD, root, 'marks'], { stdio: ['ignore', 'pipe', 'inherit'] })
+      child.stdout.resume()
+      return child
+    })
+    const codes = await Promise.all(
+      children.map((child) => new Promise((resolve) => child.on('close', (code) => resolve(code)))),
+    )
+    expect(codes).toEqual([0, 0, 0])
+    const lines = Buffer.from((await store.get('marks'))!)
+      .toString()
+      .trimEnd()
+      .split('\n')
+    const expected = children.flatMap(({ pid }) =>
+      Array.from({ length: 50 }, (_, number) => `${pid} ${number}`),
+    )
+    expect(lines.toSorted()).toEqual(expected.toSorted())
+    expect(await listed(store)).toEqual(['marks'])
+  }, 60_000)
+
+  it('are replaced by one of many callers that expect the same', async () => {
+    const store = openStore()
+    await store.put('a/b', bytes('x'))
+    const replacing = Array.from({ length: 20 }, (_, number) =>
+      store.replace!('a/b', bytes('x'), bytes(`y${number}`)),
+    )
+    const done = await Promise.all(replacing)
+    expect(done.filter(Boolean)).toHaveLength(1)
+    expect(Buffer.from((await store.get('a/b'))!).toString()).toBe(`y${done.indexOf(true)}`)
+  })
+
+  it('are not replaced while another process has the lock, for as long as the caller waits', async () => {
+    const store = openStore()
+    await store.put('a/b', bytes('x'))
+    expect(await store.replace!('a/b', bytes('x'), bytes('y'))).toBe(true)
+    const [shard] = readdirSync(join(store.root, '~locks'))
+    const held = openSync(join(store.root, '~locks', shard!), 'r')
+    expect(loadTryLock()!(held)).toBe(true)
+    const reason = new Error('not wanted any more')
+    const controller = new AbortController()
+    const waiting = store.replace!('a/b', bytes('y'), bytes('z'), { signal: controller.signal })
+    controller.abort(reason)
+    await expect(waiting).rejects.toBe(reason)
+    expect(Buffer.from((await store.get('a/b'))!).toString()).toBe('y')
+    closeSync(held)
+    expect(await store.replace!('a/b', bytes('y'), bytes('z'))).toBe(true)
   })
 
   it('are all there that were acknowledged before a crash, and whole', async () => {

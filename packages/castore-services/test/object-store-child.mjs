@@ -1,4 +1,4 @@
-// A process of its own over a FileObjectStore: node object-store-child.mjs ROOT writes|endless|denied
+// A process of its own over a FileObjectStore: node object-store-child.mjs ROOT writes|endless|denied|marks
 import { FileObjectStore } from '@neve/castore-services/object-store'
 
 const [root, what] = process.argv.slice(2)
@@ -39,4 +39,16 @@ if (what === 'denied') {
       (error) => console.log(`${error.code}: ${error.message}`),
     )
   }
+}
+if (what === 'marks') {
+  // A line of its own, fifty times, each added to what is there at that moment.
+  let missed = 0
+  for (let number = 0; number < 50; ) {
+    const known = /** @type {Uint8Array} */ (await store.get('marks'))
+    const more = Buffer.concat([known, Buffer.from(`${process.pid} ${number}\n`)])
+    if (await store.replace?.('marks', known, more)) number += 1
+    else missed += 1
+  }
+  console.log(missed)
+  await store.close()
 }

@@ -224,7 +224,7 @@ async function tokenFor(
   { name, options }: GrpcAddress,
   given: string | undefined,
 ): Promise<string | undefined> {
-  if (options.tokenPath !== undefined) return await readTokenFile(options.tokenPath)
+  if (options.tokenPath !== undefined) return readTokenFile(options.tokenPath)
   return given === undefined ? undefined : checkToken(given, name)
 }
 

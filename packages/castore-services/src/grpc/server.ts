@@ -1,4 +1,4 @@
-export { type Access, AccessTokens, requireTokens } from './server/access-tokens.js'
+export { type Access, AccessTokens, type AccessTokensOptions, requireTokens } from './server/access-tokens.js'
 export { blobBatchImplementation } from './server/blob-batch-service.js'
 export {
   type BlobServiceImplementationOptions,

@@ -1,5 +1,4 @@
-import { constants, type Stats } from 'node:fs'
-import { open } from 'node:fs/promises'
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from 'node:fs'
 import { CastoreError } from '../errors.js'
 
 /** The length of a token: one that is shorter could be guessed, one that is longer is none. */
@@ -29,29 +28,37 @@ export function checkToken(token: string, where: string): string {
  *
  * @throws CastoreError `invalid-input` when it cannot be read, everybody may, or it has no token
  */
-export async function readTokenFile(path: string): Promise<string> {
-  return checkToken((await readPrivateFile(path)).trim(), path)
+export function readTokenFile(path: string): string {
+  return checkToken(readPrivateFile(path).text.trim(), path)
 }
 
 const MAX_FILE_SIZE = 64 * 1024
 const FOR_OTHERS = constants.S_IRWXO
+
+/** What a file of secrets has, and what it was like before it was read. */
+export interface PrivateFile {
+  readonly text: string
+  readonly stats: Stats
+}
 
 /**
  * Reads a file of secrets, of at most 64 KiB, which nobody but its owner and group may read or write.
  *
  * @throws CastoreError `invalid-input`
  */
-export async function readPrivateFile(path: string): Promise<string> {
+export function readPrivateFile(path: string): PrivateFile {
   try {
     // Opening a FIFO for reading would wait for a writer.
-    const file = await open(path, constants.O_RDONLY | constants.O_NONBLOCK)
+    const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
     try {
-      refuseOpen(await file.stat())
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(MAX_FILE_SIZE + 1), 0, MAX_FILE_SIZE + 1, 0)
-      if (bytesRead > MAX_FILE_SIZE) throw new Error(`it is longer than ${MAX_FILE_SIZE} bytes`)
-      return new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, bytesRead))
+      const stats = fstatSync(file)
+      refuseOpen(stats)
+      const buffer = Buffer.alloc(MAX_FILE_SIZE + 1)
+      const length = readSync(file, buffer, 0, buffer.length, 0)
+      if (length > MAX_FILE_SIZE) throw new Error(`it is longer than ${MAX_FILE_SIZE} bytes`)
+      return { text: new TextDecoder('utf-8', { fatal: true }).decode(buffer.subarray(0, length)), stats }
     } finally {
-      await file.close()
+      closeSync(file)
     }
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause)

@@ -12,12 +12,14 @@ interface Koffi {
 interface SystemCalls {
   readonly syncfs: ((descriptor: number) => void) | undefined
   readonly renameNew: ((from: string, to: string) => void) | undefined
+  readonly tryLock: ((descriptor: number) => boolean) | undefined
 }
 
 const CODES: Readonly<Record<number, string>> = {
   1: 'EPERM',
   2: 'ENOENT',
   5: 'EIO',
+  11: 'EAGAIN',
   17: 'EEXIST',
   20: 'ENOTDIR',
   21: 'EISDIR',
@@ -30,6 +32,10 @@ const CODES: Readonly<Record<number, string>> = {
 }
 const AT_FDCWD = -100
 const RENAME_NOREPLACE = 1
+const LOCK_EX = 2
+const LOCK_NB = 4
+
+const NONE: SystemCalls = { syncfs: undefined, renameNew: undefined, tryLock: undefined }
 
 let loaded: SystemCalls | undefined
 
@@ -52,14 +58,24 @@ export function loadRenameNew(): SystemCalls['renameNew'] {
   return loaded.renameNew
 }
 
+/**
+ * Locks an open file against whoever opened it by himself, in this process or another one, until it is closed.
+ *
+ * @returns undefined where there are no such locks. What it gives says whether the lock was taken
+ */
+export function loadTryLock(): SystemCalls['tryLock'] {
+  loaded ??= load()
+  return loaded.tryLock
+}
+
 function load(): SystemCalls {
   const [major = 0, minor = 0] = release().split('.').map(Number)
-  if (process.platform !== 'linux') return { syncfs: undefined, renameNew: undefined }
+  if (process.platform !== 'linux') return NONE
   let koffi: Koffi
   try {
     koffi = createRequire(import.meta.url)('koffi') as Koffi
   } catch {
-    return { syncfs: undefined, renameNew: undefined }
+    return NONE
   }
   const reports = major > 5 || (major === 5 && minor >= 8)
   const syncfs = reports ? find(koffi, 'syncfs', 'int syncfs(int fd)') : undefined
@@ -68,9 +84,21 @@ function load(): SystemCalls {
     'renameat2',
     'int renameat2(int olddir, const char *old, int newdir, const char *new, unsigned int flags)',
   )
+  const flock = find(koffi, 'flock', 'int flock(int fd, int operation)')
   return {
     syncfs,
+    tryLock: flock && ((descriptor) => isTaken(flock, descriptor)),
     renameNew: rename && ((from, to) => rename(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE)),
+  }
+}
+
+function isTaken(flock: (...args: readonly number[]) => void, descriptor: number): boolean {
+  try {
+    flock(descriptor, LOCK_EX | LOCK_NB)
+    return true
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EAGAIN') return false
+    throw error
   }
 }
 

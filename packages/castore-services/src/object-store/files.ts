@@ -9,6 +9,7 @@ import { ByteSemaphore } from '../concurrency/semaphore.js'
 import { CastoreError } from '../errors.js'
 import { fileError } from './file-errors.js'
 import { listFiles } from './file-list.js'
+import { FileLocks } from './file-locks.js'
 import { FileWriter } from './file-writer.js'
 import { assertGetOptions, assertKey, assertMaxSize, assertPrefix, rangeLength } from './keys.js'
 import type { GetObjectOptions, ObjectMeta, ObjectStore } from './object-store.js'
@@ -47,6 +48,7 @@ export class FileObjectStore implements ObjectStore {
   readonly root: string
   readonly concurrency = CONCURRENCY
   readonly #writer: FileWriter
+  readonly #locks: FileLocks
   readonly #open = new ByteSemaphore(OPEN_FILES)
   #closed = false
 
@@ -54,6 +56,7 @@ export class FileObjectStore implements ObjectStore {
     this.root = resolve(root)
     this.name = pathToFileURL(this.root).href
     this.#writer = new FileWriter({ root: this.root, syncFilesystem }, this.name)
+    this.#locks = new FileLocks(this.root, this.name)
   }
 
   async head(key: string, options: CallOptions = {}): Promise<ObjectMeta | undefined> {
@@ -86,6 +89,35 @@ export class FileObjectStore implements ObjectStore {
     this.#begin(options)
     assertKey(key)
     return await this.#writer.write(key, content, true, options.signal)
+  }
+
+  /** Undefined on systems whose files cannot be locked, or which are not Linux. */
+  get replace(): ObjectStore['replace'] {
+    return FileLocks.supported ? this.#replace : undefined
+  }
+
+  readonly #replace: NonNullable<ObjectStore['replace']> = async (key, expected, content, options = {}) => {
+    this.#begin(options)
+    assertKey(key)
+    if ((await this.head(key, options))?.size !== expected.length) return false
+    try {
+      return await this.#locks.hold(key, () => this.#replaceLocked(key, expected, content, options), options)
+    } catch (error) {
+      throw this.#failure(error, `replace object ${key}`, options)
+    }
+  }
+
+  async #replaceLocked(
+    key: string,
+    expected: Uint8Array,
+    content: Uint8Array,
+    { signal }: CallOptions,
+  ): Promise<boolean> {
+    const range = { offset: 0, length: expected.length + 1 }
+    const found = await this.get(key, { range, signal })
+    if (found === undefined || Buffer.compare(found, expected) !== 0) return false
+    // Whoever has the lock next is to find it, cancelled or not.
+    return await this.#writer.write(key, content, false)
   }
 
   async *list(prefix: string, options: CallOptions = {}): AsyncIterable<ObjectMeta> {

@@ -93,13 +93,12 @@ async function checkListenAddress(text: string): Promise<void> {
   throw new UsageError('--listen-address: HTTP is not served over standard input and output')
 }
 
-/** Read again on SIGHUP. */
+/** Read again when they have changed, and on SIGHUP. */
 async function readTokens({ io }: Context, { tokenFile }: CastoreHttpOptions) {
   if (tokenFile === undefined) return undefined
   const { AccessTokens } = await import('@neve/castore-services/grpc/server')
-  const tokens = await AccessTokens.fromFile(tokenFile)
-  process.on('SIGHUP', () => {
-    tokens.reload().catch((error: Error) => io.stderr.write(`neve: ${error.message}\n`))
-  })
+  const onError = (error: unknown): void => io.stderr.write(`neve: ${describe(error)}\n`)
+  const tokens = await AccessTokens.fromFile(tokenFile, { onError })
+  process.on('SIGHUP', () => void tokens.reload().catch(onError))
   return tokens
 }

@@ -82,7 +82,8 @@ that run end, for as long as --grace says; a second one ends at once.
 
 On addresses that other machines can reach it needs --tls-client-ca, so that only clients with a certificate get in;
 or --token-file, so that only those with a token do; or --insecure. A token file has 'read TOKEN' or 'write TOKEN' on
-each line, and is for its owner and group only; SIGHUP has it read again.`
+each line, and is for its owner and group only. It is read again within a second after it has changed, and on
+SIGHUP.`
 
 /** What the help of commands that serve HTTP alone ends with. */
 export const HTTP_HELP = `${ADDRESSES}${RUNNING} With --read-only everybody may

@@ -1,6 +1,7 @@
 import type { Duplex } from 'node:stream'
 import type { Store } from '@neve/store-pathinfo'
 import type { Context } from '../context.js'
+import { describe } from '../messages.js'
 import type { Protocol } from './listening.js'
 import type { DaemonOptions } from './options.js'
 
@@ -46,7 +47,8 @@ export async function openServer(
   const log = await context.log()
   const { readOnly = false, tokenFile } = options
   const tls = readTls(options)
-  const tokens = tokenFile === undefined ? undefined : await AccessTokens.fromFile(tokenFile)
+  const onError = (error: unknown): void => log.error(describe(error))
+  const tokens = tokenFile === undefined ? undefined : await AccessTokens.fromFile(tokenFile, { onError })
   const opened = await context.openStore(options, readOnly ? 'read' : 'write')
   const stopping = new AbortController()
   const store = observedStore(opened)

@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { type Stats, statSync } from 'node:fs'
 import { ServerError, type ServerMiddleware, Status } from 'nice-grpc-common'
 import { CastoreError } from '../../errors.js'
 import { checkToken, readPrivateFile } from '../token.js'
@@ -15,14 +16,38 @@ interface KnownToken {
 const MAX_TOKENS = 1024
 const MAX_HEADER = 1024
 
-/** The tokens that a server knows (DESIGN decision on access; spec 08 section 9). */
+/** How often to look whether the file has changed, in milliseconds: when it is used, not more. */
+const LOOK_INTERVAL = 1000
+
+/** Options of {@link AccessTokens.fromFile}. */
+export interface AccessTokensOptions {
+  /** Told why a file that has changed cannot be used: once for each change. Default: nobody is. */
+  readonly onError?: ((error: unknown) => void) | undefined
+  /** Milliseconds from whenever on, never backwards. Default: those of the process. */
+  readonly now?: (() => number) | undefined
+}
+
+/**
+ * The tokens that a server knows (DESIGN decision on access; spec 08 section 9). A change of their file is noticed when a
+ * token is looked up, within a second: one that was taken out is of no use from then on.
+ */
 export class AccessTokens {
   readonly #path: string
-  #known: readonly KnownToken[]
+  readonly #onError: (error: unknown) => void
+  readonly #now: () => number
+  #known: readonly KnownToken[] = []
+  /** What the file was like when it was last read, or could not be. */
+  #seen = ''
+  #looked: number
 
-  private constructor(path: string, known: readonly KnownToken[]) {
+  private constructor(
+    path: string,
+    { onError = () => {}, now = () => performance.now() }: AccessTokensOptions,
+  ) {
     this.#path = path
-    this.#known = known
+    this.#onError = onError
+    this.#now = now
+    this.#looked = now()
   }
 
   /**
@@ -31,17 +56,19 @@ export class AccessTokens {
    *
    * @throws CastoreError `invalid-input`, with the number of the line and without the token
    */
-  static async fromFile(path: string): Promise<AccessTokens> {
-    return new AccessTokens(path, await readTokens(path))
+  static async fromFile(path: string, options: AccessTokensOptions = {}): Promise<AccessTokens> {
+    const tokens = new AccessTokens(path, options)
+    tokens.#read()
+    return tokens
   }
 
   /**
-   * Reads the file again. When that fails everything stays as it was.
+   * Reads the file again, changed or not. When that fails everything stays as it was.
    *
    * @throws CastoreError `invalid-input`
    */
   async reload(): Promise<void> {
-    this.#known = await readTokens(this.#path)
+    this.#read()
   }
 
   /** What the token of an `authorization` header is good for; undefined for none, and for one that is not known. */
@@ -49,17 +76,42 @@ export class AccessTokens {
     if (header === undefined || header.length > MAX_HEADER) return undefined
     const token = /^bearer +([^ ]+) *$/i.exec(header)?.[1]
     if (token === undefined) return undefined
+    this.#look()
     const hash = hashOf(token)
     let access: Access | undefined
     // All are compared, each in the same time, so that time tells nothing.
     for (const known of this.#known) if (timingSafeEqual(known.hash, hash)) access = known.access
     return access
   }
+
+  /** Reads the file again if it is another one than before. */
+  #look(): void {
+    const now = this.#now()
+    if (now - this.#looked < LOOK_INTERVAL) return
+    this.#looked = now
+    const stats = statSync(this.#path, { throwIfNoEntry: false })
+    if (identityOf(stats) === this.#seen) return
+    try {
+      this.#read()
+    } catch (error) {
+      this.#seen = identityOf(stats)
+      this.#onError(error)
+    }
+  }
+
+  // Not in turns with others: nobody is to be let in by what the file had before.
+  #read(): void {
+    const { text, stats } = readPrivateFile(this.#path)
+    this.#seen = identityOf(stats)
+    this.#known = parseTokens(text, this.#path)
+  }
 }
 
-async function readTokens(path: string): Promise<readonly KnownToken[]> {
-  const text = await readPrivateFile(path)
-  return parseTokens(text, path)
+/** What changes when a file does, is replaced, or becomes another's. */
+function identityOf(stats: Stats | undefined): string {
+  if (stats === undefined) return ''
+  const { dev, ino, mode, size, mtimeMs, ctimeMs } = stats
+  return [dev, ino, mode, size, mtimeMs, ctimeMs].join(' ')
 }
 
 /**
