@@ -14,7 +14,7 @@ import { EmbeddedStoreError } from './errors.js'
 import { LockFile, tryLock } from './file-lock.js'
 import { type Lease, type LeaseHolder, leasesIn } from './lease.js'
 import { packedBound, packRecord } from './record.js'
-import { SEGMENT_HEADER, segmentName } from './segment.js'
+import { SEGMENT_HEADER, segmentIds, segmentName } from './segment.js'
 import { SegmentWriter } from './segment-writer.js'
 import { encodeSegmentState, isRemoved, segmentKey } from './table-values.js'
 import type { Tables } from './tables.js'
@@ -126,13 +126,13 @@ export class Collector {
    *
    * @returns the epoch
    */
-  condemn(keys: Iterable<StoredKey>): number {
+  async condemn(keys: Iterable<StoredKey>): Promise<number> {
     const { tables } = this.#context
     tables.refresh()
     const { epoch: last, sequence: lastSequence, condemned } = this.state
     const epoch = last + 1
     for (const some of batchesOf(keys)) {
-      tables.transact(some.length, (change) => {
+      await tables.transact(some.length, (change) => {
         for (const { what, key } of some) change.condemned.add(what, key, epoch)
       })
     }
@@ -140,13 +140,13 @@ export class Collector {
     // The end of the millisecond: changes that were recorded in it before have smaller numbers.
     const sequence = Math.max(time * 1000 + 999, lastSequence + 1)
     const state = { epoch, sequence, condemned: [...condemned, { epoch, time, sequence }] }
-    tables.transact(1, (change) => change.condemned.setState(state))
+    await tables.transact(1, (change) => change.condemned.setState(state))
     return epoch
   }
 
   /** Lifts condemnations. */
-  lift(keys: Iterable<StoredKey>): void {
-    liftAll(this.#context.tables, keys)
+  lift(keys: Iterable<StoredKey>): Promise<void> {
+    return liftAll(this.#context.tables, keys)
   }
 
   /**
@@ -173,7 +173,7 @@ export class Collector {
         })
         if (due.length === 0) continue
         const written = await this.#record(due)
-        const removed = tables.transact(3 * due.length, (change) => {
+        const removed = await tables.transact(3 * due.length, (change) => {
           if (written !== undefined) {
             change.segments.putSync(segmentKey(written.id), encodeSegmentState(written.state) as Buffer)
           }
@@ -193,7 +193,7 @@ export class Collector {
     } finally {
       await this.#segment?.close(tables)
       this.#segment = undefined
-      this.#forgetEpochs()
+      await this.#forgetEpochs()
     }
   }
 
@@ -221,14 +221,14 @@ export class Collector {
   }
 
   /** Forgets the epochs of which nothing is left. */
-  #forgetEpochs(): void {
+  async #forgetEpochs(): Promise<void> {
     const { tables } = this.#context
     const { condemned, ...rest } = this.state
     const left = new Set<number>()
     for (const { epoch } of this.condemned()) left.add(epoch)
     const still = condemned.filter(({ epoch }) => left.has(epoch))
     if (still.length === condemned.length && left.size > 0) return
-    tables.transact(1, (change) => {
+    await tables.transact(1, (change) => {
       if (left.size === 0) change.condemned.setNone()
       change.condemned.setState({ ...rest, condemned: still })
     })
@@ -261,21 +261,25 @@ export class Collector {
 /**
  * Lifts condemnations, for somebody who does not collect.
  *
- * @returns false while somebody marks and sweeps, or this process is publishing: the lock would be let go of before the
- *   lifting is visible
+ * @param keys asked for once nobody marks and sweeps
+ * @returns false while somebody does
  */
-export function liftBeside(leases: string, tables: Tables, keys: Iterable<StoredKey>): boolean {
-  if (tables.isPublishing) return false
+export async function liftBeside(
+  leases: string,
+  tables: Tables,
+  keys: Iterable<StoredKey>,
+): Promise<boolean> {
   using lock = LockFile.tryTake(join(leases, SWEEP))
   if (lock === undefined) return false
   tables.refresh()
-  liftAll(tables, keys)
+  // The lock is held until others see it.
+  await liftAll(tables, keys)
   return true
 }
 
-function liftAll(tables: Tables, keys: Iterable<StoredKey>): void {
+async function liftAll(tables: Tables, keys: Iterable<StoredKey>): Promise<void> {
   for (const some of batchesOf(keys)) {
-    tables.transact(some.length, (change) => {
+    await tables.transact(some.length, (change) => {
       for (const { what, key } of some) change.condemned.removeSync(what, key)
     })
   }
@@ -286,9 +290,11 @@ function liftAll(tables: Tables, keys: Iterable<StoredKey>): void {
  * though what it leans on may go now.
  */
 function cutTails({ tables, segments }: CollectorContext): void {
+  const files = segmentIds(segments)
   tables.refresh()
-  for (const [id, state] of tables.segmentStates()) {
-    if (isRemoved(state)) continue
+  for (const id of files) {
+    const state = tables.segmentState(id)
+    if (state !== undefined && isRemoved(state)) continue
     let descriptor: number
     try {
       descriptor = openSync(join(segments, segmentName(id)), 'r+')

@@ -100,7 +100,7 @@ export async function* compactSegments(
   for (const use of little) {
     signal?.throwIfAborted()
     if (freed >= maxFreed) return
-    const descriptor = own(context, use)
+    const descriptor = await own(context, use)
     if (descriptor === undefined) continue
     try {
       const done = await new SegmentCompaction(context, use.segment, descriptor).run(share)
@@ -128,7 +128,10 @@ function removeFiles({ tables, segments }: CollectorContext): void {
 }
 
 /** Opens a segment that nobody appends to, and sees to it that nobody does. */
-function own({ tables, segments }: CollectorContext, { segment, length }: SegmentUse): number | undefined {
+async function own(
+  { tables, segments }: CollectorContext,
+  { segment, length }: SegmentUse,
+): Promise<number | undefined> {
   let descriptor: number
   try {
     descriptor = openSync(join(segments, segmentName(segment)), 'r+')
@@ -140,7 +143,7 @@ function own({ tables, segments }: CollectorContext, { segment, length }: Segmen
     const state = tables.segmentState(segment)
     // What was appended since may be what was copied out of others.
     if (state?.committed === length) {
-      if (!state.sealed) setState(tables, segment, { ...state, sealed: true })
+      if (!state.sealed) await setState(tables, segment, { ...state, sealed: true })
       return descriptor
     }
   }
@@ -148,8 +151,8 @@ function own({ tables, segments }: CollectorContext, { segment, length }: Segmen
   return undefined
 }
 
-function setState(tables: Tables, segment: number, state: SegmentState): void {
-  tables.transact(1, (change) => {
+function setState(tables: Tables, segment: number, state: SegmentState): Promise<void> {
+  return tables.transact(1, (change) => {
     change.segments.putSync(segmentKey(segment), encodeSegmentState(state) as Buffer)
   })
 }
@@ -180,7 +183,7 @@ class SegmentCompaction {
     const { sound, content } = this.#measure(committed)
     if (!sound) return { ...stays, damaged: true }
     if (content + this.#needed >= share * committed) {
-      setState(tables, segment, { ...tables.segmentState(segment)!, needed: this.#needed })
+      await setState(tables, segment, { ...tables.segmentState(segment)!, needed: this.#needed })
       return { ...stays, damaged: false }
     }
     try {
@@ -195,7 +198,7 @@ class SegmentCompaction {
       // What was copied and not published is cut off.
       await this.#out?.close(tables)
     }
-    setState(tables, segment, REMOVED_SEGMENT)
+    await setState(tables, segment, REMOVED_SEGMENT)
     unlinkSync(join(segments, segmentName(segment)))
     return { segment, removed: committed, copied: this.#copied, damaged: false }
   }
@@ -271,7 +274,7 @@ class SegmentCompaction {
     const from = this.#segment
     for (let at = 0; at === 0 || at < this.#moves.length; at += TRANSACTION) {
       const moves = this.#moves.slice(at, at + TRANSACTION)
-      tables.transact(moves.length, (change) => {
+      await tables.transact(moves.length, (change) => {
         change.segments.putSync(segmentKey(out.id), encodeSegmentState(state) as Buffer)
         for (const move of moves) {
           const value = change.index.getBinary(move.key)

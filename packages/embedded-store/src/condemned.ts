@@ -1,4 +1,4 @@
-import type { Database, RootDatabase } from 'lmdb'
+import type { Database } from 'lmdb'
 import { RecordKind } from './record.js'
 
 /** What the garbage collector removes. */
@@ -41,10 +41,9 @@ export class Condemned {
   readonly #table: Table | undefined
   readonly #state: Table | undefined
 
-  constructor(root: RootDatabase<Buffer, Uint8Array>, create: boolean) {
-    const options = { create, encoding: 'binary', keyEncoding: 'binary' } as const
-    this.#table = root.openDB<Buffer, Uint8Array>({ name: 'condemned', ...options })
-    this.#state = root.openDB<Buffer, Uint8Array>({ name: 'collector', ...options })
+  constructor(table: Table | undefined, state: Table | undefined) {
+    this.#table = table
+    this.#state = state
   }
 
   /** Whether anything may be condemned: if not, nobody need look. */

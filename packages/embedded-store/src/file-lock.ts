@@ -1,4 +1,4 @@
-import { closeSync, openSync } from 'node:fs'
+import { closeSync, openSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { EmbeddedStoreError, wrapError } from './errors.js'
 
@@ -7,15 +7,27 @@ const LOCK_NB = 4
 
 export type LockKind = keyof typeof OPERATION
 
-type Flock = (descriptor: number, operation: number) => number
-let flock: Flock | null | undefined
+/** `F_OFD_SETLK` of Linux, and its `struct flock` on 64-bit machines: shared, from the start, of the first byte. */
+const F_OFD_SETLK = 37
+const FIRST_BYTE = Buffer.alloc(32)
+FIRST_BYTE.writeBigInt64LE(1n, 16)
 
-function load(): Flock | null {
+interface Calls {
+  readonly flock: (descriptor: number, operation: number) => number
+  readonly fcntl: (descriptor: number, command: number, type: string, lock: Uint8Array) => number
+}
+let calls: Calls | null | undefined
+
+function loadCalls(): Calls | null {
   try {
     const koffi = createRequire(import.meta.url)('koffi') as {
-      load(path: string | null): { func(signature: string): Flock }
+      load(path: string | null): { func(signature: string): never }
     }
-    return koffi.load(null).func('int flock(int fd, int operation)')
+    const libc = koffi.load(null)
+    return {
+      flock: libc.func('int flock(int fd, int operation)'),
+      fcntl: libc.func('int fcntl(int fd, int cmd, ...)'),
+    }
   } catch {
     return null
   }
@@ -28,8 +40,52 @@ function load(): Flock | null {
  * @returns whether the lock was taken; `undefined` where this machine offers no such locks
  */
 export function tryLock(descriptor: number, kind: LockKind): boolean | undefined {
-  if (flock === undefined) flock = load()
-  return flock === null ? undefined : flock(descriptor, OPERATION[kind] | LOCK_NB) === 0
+  if (calls === undefined) calls = loadCalls()
+  return calls === null ? undefined : calls.flock(descriptor, OPERATION[kind] | LOCK_NB) === 0
+}
+
+/**
+ * A lock on the first byte of LMDB's lock file beside LMDB's own. Who closes an environment last destroys its mutexes, and
+ * LMDB (lmdb 3.5.6) does not keep others from opening it at that very moment, with mutexes that never work again. Under
+ * this lock nobody is the last; whoever opens it alone the next time makes them anew. The lock belongs to a descriptor, not
+ * to the process, so that LMDB does not take it for its own. Closing any descriptor of the file drops LMDB's locks of this
+ * process: therefore there is one for all instances, which is closed after the last.
+ */
+export class MutexLock implements Disposable {
+  static readonly #held = new Map<string, { readonly descriptor: number; users: number }>()
+  readonly #file: string
+
+  private constructor(file: string) {
+    this.#file = file
+  }
+
+  /** @returns undefined where there are no such locks */
+  static take(path: string): MutexLock | undefined {
+    if (process.platform !== 'linux') return undefined
+    const file = realpathSync(path)
+    const held = MutexLock.#held.get(file)
+    if (held !== undefined) {
+      held.users++
+      return new MutexLock(file)
+    }
+    if (calls === undefined) calls = loadCalls()
+    if (calls === null) return undefined
+    const descriptor = openSync(file, 'r')
+    if (calls.fcntl(descriptor, F_OFD_SETLK, 'void *', FIRST_BYTE) !== 0) {
+      closeSync(descriptor)
+      return undefined
+    }
+    MutexLock.#held.set(file, { descriptor, users: 1 })
+    return new MutexLock(file)
+  }
+
+  /** To be called once, after the environment was closed. */
+  [Symbol.dispose](): void {
+    const held = MutexLock.#held.get(this.#file)
+    if (held === undefined || --held.users > 0) return
+    MutexLock.#held.delete(this.#file)
+    closeSync(held.descriptor)
+  }
 }
 
 /** The lock of a file that has no other use. */

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs'
+import { closeSync, existsSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { open as openLmdb, type RootDatabase } from 'lmdb'
 import { keyText } from './batch.js'
@@ -6,7 +6,7 @@ import { decodeEntry, type EntryChange } from './entry-record.js'
 import { wrapError } from './errors.js'
 import { type StoreLayout, syncFolder } from './format.js'
 import { expandInto, RecordKind, readU32, writeU32 } from './record.js'
-import { segmentId, segmentName } from './segment.js'
+import { segmentIds, segmentName } from './segment.js'
 import { type ScannedRecord, SegmentScan } from './segment-scan.js'
 import { encodeLocation } from './table-values.js'
 import { Tables } from './tables.js'
@@ -26,15 +26,7 @@ const TRANSACTION_BYTES = 32 * 1024 * 1024
 /** Whether the tables of a store are gone while segments are there. */
 export function tablesAreLost(layout: StoreLayout): boolean {
   const size = statSync(join(layout.tables, 'data.mdb'), { throwIfNoEntry: false })?.size ?? 0
-  return size === 0 && segmentIds(layout).length > 0
-}
-
-function segmentIds(layout: StoreLayout): number[] {
-  if (!existsSync(layout.segments)) return []
-  return readdirSync(layout.segments)
-    .map(segmentId)
-    .filter((id) => id !== undefined)
-    .sort((a, b) => a - b)
+  return size === 0 && existsSync(layout.segments) && segmentIds(layout.segments).length > 0
 }
 
 /**
@@ -61,7 +53,7 @@ async function fillTables(layout: StoreLayout, salt: number): Promise<RebuildRep
   const tables = new Tables(layout.newTables, false)
   const scratch = join(layout.newTables, 'scratch')
   const publisher = new Publisher(tables, scratch)
-  const ids = segmentIds(layout)
+  const ids = segmentIds(layout.segments)
   let records = 0
   let skippedBytes = 0
   try {

@@ -15,7 +15,7 @@ import { promisify } from 'node:util'
 import { wrapError } from './errors.js'
 import { tryLock } from './file-lock.js'
 import { syncFolder } from './format.js'
-import { isSegmentHeader, SEGMENT_HEADER, segmentHeader, segmentName } from './segment.js'
+import { isSegmentHeader, SEGMENT_HEADER, segmentHeader, segmentIds, segmentName } from './segment.js'
 import type { SegmentState } from './table-values.js'
 import type { Tables } from './tables.js'
 
@@ -50,18 +50,24 @@ export class SegmentWriter {
     this.#length = committed
   }
 
-  /** Opens an unsealed segment that nobody else appends to, or makes a new one. */
+  /**
+   * Opens an unsealed segment that nobody else appends to, or makes a new one. Its file takes the number; the tables
+   * come to know of it when something in it is committed.
+   */
   static acquire(folder: string, tables: Tables, salt: number, segmentSize: number): SegmentWriter {
-    for (const [id, state] of tables.segmentStates()) {
-      if (state.sealed || state.committed >= segmentSize) continue
+    const files = segmentIds(folder)
+    // After looking at the files: one that is gone by then the tables call removed, and its number stays taken.
+    tables.refresh()
+    const states = tables.segmentStates()
+    const unsealed = [...states].filter(([, { sealed, committed }]) => !sealed && committed < segmentSize)
+    const unknown = files.filter((id) => !states.has(id))
+    for (const id of [...unsealed.map(([id]) => id), ...unknown]) {
       const writer = SegmentWriter.#reopen(folder, tables, id, salt)
       if (writer !== undefined) return writer
     }
-    for (let atLeast = 1; ; ) {
-      const id = tables.allocateSegment(atLeast)
+    for (let id = Math.max(0, ...states.keys(), ...files) + 1; ; id++) {
       const writer = SegmentWriter.#create(folder, id, salt)
       if (writer !== undefined) return writer
-      atLeast = id + 1
     }
   }
 
@@ -71,7 +77,7 @@ export class SegmentWriter {
     try {
       descriptor = openSync(path, 'wx+', 0o644)
     } catch (error) {
-      // A number may be taken by a file that the tables do not know.
+      // Somebody else was quicker.
       if (error instanceof Error && 'code' in error && error.code === 'EEXIST') return undefined
       throw wrapError(error, `make ${path}`)
     }
@@ -103,8 +109,8 @@ export class SegmentWriter {
       if (tryLock(descriptor, 'exclusive') === true) {
         // Only now, under the lock, is the committed length final.
         tables.refresh()
-        const state = tables.segmentState(id)
-        if (state !== undefined && !state.sealed) {
+        const state = tables.segmentState(id) ?? { committed: 0, sealed: false }
+        if (!state.sealed) {
           const committed = cutBack(descriptor, id, state.committed, salt)
           if (committed !== undefined) return new SegmentWriter(id, descriptor, path, committed)
         }

@@ -1,4 +1,4 @@
-import { closeSync, fstatSync, openSync, readSync, read as readWithCallback } from 'node:fs'
+import { closeSync, fstatSync, openSync, readdirSync, readSync, read as readWithCallback } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { readU32, writeU32 } from './record.js'
@@ -18,6 +18,14 @@ export function segmentName(id: number): string {
 export function segmentId(name: string): number | undefined {
   const match = /^(\d{10})\.seg$/.exec(name)
   return match === null ? undefined : Number(match[1])
+}
+
+/** The numbers of the segment files in a folder, in order. */
+export function segmentIds(folder: string): number[] {
+  return readdirSync(folder)
+    .map(segmentId)
+    .filter((id) => id !== undefined)
+    .sort((a, b) => a - b)
 }
 
 export function segmentHeader(id: number, salt: number): Uint8Array {

@@ -126,7 +126,7 @@ export class EmbeddedStore implements AsyncDisposable {
     const lock = options.beside === true ? undefined : await lockWithTables(layout, salt, readOnly)
     try {
       const isNew = !readOnly && !existsSync(layout.tables)
-      const tables = new Tables(layout.tables, readOnly)
+      const tables = new Tables(layout.tables, readOnly, { beside: options.beside === true })
       if (isNew) syncFolder(layout.root)
       return new EmbeddedStore(layout, salt, lock, tables, options)
     } catch (error) {
@@ -190,7 +190,7 @@ export class EmbeddedStore implements AsyncDisposable {
    *
    * @returns false when it could not be done now
    */
-  lift(keys: Iterable<StoredKey>): boolean {
+  async lift(keys: Iterable<StoredKey>): Promise<boolean> {
     this.#checkOpen()
     if (this.#lease === undefined)
       throw new EmbeddedStoreError('no-permission', 'the store is open for reading only')

@@ -1,9 +1,11 @@
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { type Database, open, type RootDatabase } from 'lmdb'
 import { keyOfText } from './batch.js'
 import { type Condemnable, Condemned } from './condemned.js'
 import { type EntryChange, TABLES, type TableName } from './entry-record.js'
 import { EmbeddedStoreError, wrapError } from './errors.js'
+import { MutexLock } from './file-lock.js'
 import {
   decodeLocation,
   decodeSegmentState,
@@ -32,14 +34,15 @@ const COMMIT_GROWTH = 64 * 1024
 type Table = Database<Buffer, Uint8Array>
 
 interface Opened {
-  readonly index: Table
-  readonly segments: Table
+  readonly index: Table | undefined
+  readonly segments: Table | undefined
   readonly tables: Record<TableName, Table | undefined>
   readonly condemned: Condemned
+  readonly missing: readonly string[]
 }
 
 /** Tables that came later: a store that is open for reading need not have them. */
-const LATER: ReadonlySet<TableName> = new Set<TableName>(['roots', 'used'])
+const LATER: ReadonlySet<string> = new Set(['roots', 'used', 'condemned', 'collector'])
 
 /** What a transaction of the garbage collector changes. */
 export interface CollectorTables {
@@ -58,11 +61,12 @@ export class Tables {
   readonly #tables: Opened['tables']
   readonly condemned: Condemned
   readonly #walks = new Set<Iterator<unknown>>()
+  readonly #mutexes: MutexLock | undefined
   #failure: EmbeddedStoreError | undefined
-  #publishing = 0
   #closed = false
 
-  constructor(path: string, readOnly: boolean, mapSize = MAP_SIZE) {
+  /** @param beside another instance of this process has the tables open, and outlives this one */
+  constructor(path: string, readOnly: boolean, { beside = false, mapSize = MAP_SIZE } = {}) {
     this.#path = path
     const writable = readOnly ? prepareReading(path) : prepareTables(path)
     checkDataFile(path)
@@ -83,36 +87,40 @@ export class Tables {
         // Batching by event turn makes promises of its own that nobody can catch when a commit fails.
         eventTurnBatching: false,
       })
-      const openAll = (): Opened => ({
-        index: this.#table('content', !readOnly),
-        segments: this.#table('segments', !readOnly),
-        tables: Object.fromEntries(
-          TABLES.map((name) => [name, this.#table(name, !readOnly, LATER.has(name))]),
-        ) as Opened['tables'],
-        condemned: new Condemned(this.#root, !readOnly),
-      })
-      // In one transaction: each of its own would wait for the disk.
-      const { index, segments, tables, condemned } = readOnly
-        ? openAll()
-        : this.#root.transactionSync(openAll)
-      this.#index = index
-      this.#segments = segments
-      this.#tables = tables
-      this.condemned = condemned
+      if (!beside) this.#mutexes = MutexLock.take(join(path, 'lock.mdb'))
+      let opened = this.#openAll(false)
+      // In one transaction: each of its own would wait for the disk. Where nothing is missing there is none at all: it would
+      // wait for another instance's, which may be waiting for this thread.
+      if (!readOnly && opened.missing.length > 0)
+        opened = this.#root.transactionSync(() => this.#openAll(true))
+      const lost = opened.missing.find((name) => !LATER.has(name))
+      if (lost !== undefined) {
+        throw new EmbeddedStoreError('not-a-store', `the tables at ${path} have no table ${lost}`)
+      }
+      this.#index = opened.index!
+      this.#segments = opened.segments!
+      this.#tables = opened.tables
+      this.condemned = opened.condemned
     } catch (error) {
       throw wrapError(error, `open the tables at ${path}`)
     }
   }
 
-  #table(name: string, create: boolean): Table
-  #table(name: string, create: boolean, optional: boolean): Table | undefined
-  #table(name: string, create: boolean, optional = false): Table | undefined {
-    const options = { name, create, encoding: 'binary', keyEncoding: 'binary' } as const
-    const table: Table | undefined = this.#root.openDB<Buffer, Uint8Array>(options)
-    if (table === undefined && !optional) {
-      throw new EmbeddedStoreError('not-a-store', `the tables at ${this.#path} have no table ${name}`)
+  #openAll(create: boolean): Opened {
+    const missing: string[] = []
+    const table = (name: string): Table | undefined => {
+      const options = { name, create, encoding: 'binary', keyEncoding: 'binary' } as const
+      const opened: Table | undefined = this.#root.openDB<Buffer, Uint8Array>(options)
+      if (opened === undefined) missing.push(name)
+      return opened
     }
-    return table
+    return {
+      index: table('content'),
+      segments: table('segments'),
+      tables: Object.fromEntries(TABLES.map((name) => [name, table(name)])) as Opened['tables'],
+      condemned: new Condemned(table('condemned'), table('collector')),
+      missing,
+    }
   }
 
   /** The location of some content, or undefined. */
@@ -210,23 +218,6 @@ export class Tables {
     return states
   }
 
-  /** Takes the next free segment number for this process, for good. */
-  allocateSegment(atLeast: number): number {
-    this.#checkWritable(1, 0)
-    try {
-      return this.#root.transactionSync(() => {
-        let last = 0
-        for (const key of this.#segments.getKeys({ reverse: true, limit: 1 })) last = segmentOfKey(key)
-        const id = Math.max(last + 1, atLeast)
-        const state = encodeSegmentState({ committed: 0, sealed: false })
-        this.#segments.putSync(segmentKey(id), state as Buffer)
-        return id
-      })
-    } catch (error) {
-      throw this.#failed(error)
-    }
-  }
-
   /**
    * Publishes everything in one transaction, but entries whose condition does not hold. Resolves once it is on disk and
    * visible to all processes; if it rejects, nothing of it is.
@@ -235,7 +226,6 @@ export class Tables {
     let bytes = 0
     for (const { value } of change.entries) bytes += value?.length ?? 0
     this.#checkWritable(change.content.size + change.entries.length, bytes)
-    this.#publishing++
     try {
       const write = () => this.#write(change)
       // What has to be compared first is written by the transaction itself; all else is quicker handed over as a whole.
@@ -243,17 +233,7 @@ export class Tables {
       await (compares ? this.#root.transaction(write) : this.#root.batch(write))
     } catch (error) {
       throw this.#failed(await commitError(error))
-    } finally {
-      this.#publishing--
     }
-  }
-
-  /**
-   * Whether this process is publishing at this moment. A transaction that began now would become part of that one: neither
-   * visible to others nor on disk when it returns.
-   */
-  get isPublishing(): boolean {
-    return this.#publishing > 0
   }
 
   #write({ content, entries, segments }: TablesChange): void {
@@ -278,25 +258,22 @@ export class Tables {
   }
 
   /**
-   * One transaction of the garbage collector: what `change` does with the tables given to it, and nothing of it if it
-   * throws. On disk when this returns.
-   *
-   * @throws EmbeddedStoreError `busy` while this process {@link isPublishing | is publishing}
+   * One transaction of the garbage collector: what `change` does with the tables given to it, on disk and visible to all
+   * processes when this resolves. It is never a synchronous one, which lmdb would put into the transaction that another
+   * thread is at work on.
    */
-  transact<T>(entries: number, change: (tables: CollectorTables) => T): T {
-    if (this.isPublishing)
-      throw new EmbeddedStoreError('busy', `the tables at ${this.#path} are being written`)
+  async transact<T>(entries: number, change: (tables: CollectorTables) => T): Promise<T> {
     this.#checkWritable(entries, 0)
+    const tables = {
+      index: this.#index,
+      segments: this.#segments,
+      entries: this.#tables,
+      condemned: this.condemned,
+    }
     try {
-      const [index, segments, entries, condemned] = [
-        this.#index,
-        this.#segments,
-        this.#tables,
-        this.condemned,
-      ]
-      return this.#root.transactionSync(() => change({ index, segments, entries, condemned }))
+      return await this.#root.transaction(() => change(tables))
     } catch (error) {
-      throw this.#failed(error)
+      throw this.#failed(await commitError(error))
     }
   }
 
@@ -317,6 +294,7 @@ export class Tables {
     for (const walk of this.#walks) walk.return?.()
     this.#walks.clear()
     await this.#root.close()
+    this.#mutexes?.[Symbol.dispose]()
   }
 
   /** LMDB copes with a full disk, but says so only on the terminal and as an `EIO` if it must: better to ask first. */

@@ -36,7 +36,7 @@ it('condemns, shows it to who decides and not to who reads, and sweeps', async (
   await storeWith(folder, ['kept', 'garbage'])
   await using collecting = await EmbeddedStore.open(folder)
   using collector = collecting.collect()
-  expect(collector.condemn([content('garbage'), directory('garbage')])).toBe(1)
+  expect(await collector.condemn([content('garbage'), directory('garbage')])).toBe(1)
   // Before it was condemned it could be leaned on: the collector waits for who did.
   expect(collecting.keeps('content', keyOf('garbage'))).toBe(true)
   await using store = await EmbeddedStore.open(folder)
@@ -58,7 +58,7 @@ it('a writer from before holds the sweep back; one from after, or a dead one, do
   await using collecting = await EmbeddedStore.open(folder)
   const before = await EmbeddedStore.open(folder)
   using collector = collecting.collect()
-  collector.condemn([content('garbage')])
+  await collector.condemn([content('garbage')])
   await using _after = await EmbeddedStore.open(folder)
   expect(collector.safeEpoch()).toBe(0)
   expect(await sweepAll(collector)).toEqual([])
@@ -75,7 +75,7 @@ it('what is written again is lifted by its commit', async () => {
   await storeWith(folder, ['one', 'two'])
   await using collecting = await EmbeddedStore.open(folder)
   using collector = collecting.collect()
-  collector.condemn(['one', 'two'].flatMap((name) => [content(name), directory(name)]))
+  await collector.condemn(['one', 'two'].flatMap((name) => [content(name), directory(name)]))
   await using writer = await EmbeddedStore.open(folder)
   await write(writer, ['one'])
   expect(writer.isCondemned('content', keyOf('one'))).toBe(false)
@@ -95,12 +95,12 @@ it('an epoch that was not finished is no epoch: a collector that was killed has 
     for (let i = 0; i < 2000; i++) yield content('a')
     throw new Error('killed')
   }
-  expect(() => collector.condemn(interrupted())).toThrow('killed')
+  await expect(collector.condemn(interrupted())).rejects.toThrow('killed')
   expect([...collector.condemned()]).toHaveLength(1)
   expect(collector.state.epoch).toBe(0)
   // Who opens the store now does not know of all of it.
   await using writer = await EmbeddedStore.open(folder)
-  expect(collector.condemn([content('b')])).toBe(1)
+  expect(await collector.condemn([content('b')])).toBe(1)
   expect(collector.safeEpoch()).toBe(0)
   await writer.close()
   expect(await sweepAll(collector)).toHaveLength(2)
@@ -126,9 +126,9 @@ it('a rebuild keeps what was removed removed, what was written again, and roots'
   {
     await using collecting = await EmbeddedStore.open(folder)
     using collector = collecting.collect()
-    collector.condemn(['gone', 'again'].map(directory))
+    await collector.condemn(['gone', 'again'].map(directory))
     await sweepAll(collector)
-    collector.condemn(['kept'].map(directory))
+    await collector.condemn(['kept'].map(directory))
     await using writer = await EmbeddedStore.open(folder)
     await write(writer, ['again', 'kept'])
     const session = writer.write()
@@ -164,7 +164,7 @@ it('compaction gives back the space of what is gone, while a reader reads on', a
   const garbage = contents
     .filter((_, i) => !keeps(i))
     .map((one) => ({ what: 'content', key: keyOf(one) }) as const)
-  collector.condemn(garbage)
+  await collector.condemn(garbage)
   await sweepAll(collector)
   const compactions = await drain(collector.compact())
   const removed = compactions.filter((one) => one.removed > 0)
@@ -204,7 +204,7 @@ it('compaction leaves a segment alone that has damage, and one that somebody app
   const [kept, gone] = await writeAll(writer, [prose(5000), noise(50_000)])
   await using collecting = await EmbeddedStore.open(folder)
   using collector = collecting.collect()
-  collector.condemn([{ what: 'content', key: gone! }])
+  await collector.condemn([{ what: 'content', key: gone! }])
   expect(collector.safeEpoch()).toBe(0)
   expect(await drain(collector.compact({ share: 1 }))).toEqual([])
   await writer.close()
@@ -218,20 +218,35 @@ it('compaction leaves a segment alone that has damage, and one that somebody app
   expect(await failure(() => collecting.readContent(kept!))).toBe('damaged')
 })
 
-it('nothing is lifted while the process publishes: others would not see it before its lock is gone', async () => {
+it('what was lifted others see as lifted once the lifting is said to be done, also while this process publishes', async () => {
   const folder = temporaryFolder()
   await using store = await EmbeddedStore.open(folder)
-  expect(store.lift([])).toBe(true)
-  let ended = false
-  const writing = write(store, ['one']).finally(() => {
-    ended = true
-  })
-  let refused = 0
-  while (!ended) {
-    if (!store.lift([])) refused++
-    await new Promise((resolve) => setImmediate(resolve))
+  await write(store, ['one', 'two'])
+  {
+    await using collecting = await EmbeddedStore.open(folder)
+    using collector = collecting.collect()
+    await collector.condemn(['one', 'two'].map(directory))
   }
+  await using other = await EmbeddedStore.open(folder)
+  const [one, two] = ['one', 'two'].map(directory)
+  expect(other.isCondemned('directories', one!.key)).toBe(true)
+  const writing = write(other, ['three', 'four'])
+  expect(await other.lift([one!])).toBe(true)
+  store.refresh()
+  await using third = await EmbeddedStore.open(folder)
+  expect(third.isCondemned('directories', one!.key)).toBe(false)
+  expect(third.isCondemned('directories', two!.key)).toBe(true)
   await writing
-  expect(refused).toBeGreaterThan(0)
-  expect(store.lift([])).toBe(true)
+})
+
+it('nobody lifts while somebody marks and sweeps', async () => {
+  const folder = temporaryFolder()
+  await using store = await EmbeddedStore.open(folder)
+  await using collecting = await EmbeddedStore.open(folder)
+  using collector = collecting.collect()
+  {
+    using _ = await collector.alone()
+    expect(await store.lift([])).toBe(false)
+  }
+  expect(await store.lift([])).toBe(true)
 })

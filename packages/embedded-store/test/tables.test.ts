@@ -9,7 +9,7 @@ import { bytes, keyOf, noise, temporaryFolder, writeAll } from './support.js'
 
 describe('the LMDB environment', () => {
   it('takes more than the map it was opened with', async () => {
-    const tables = new Tables(join(temporaryFolder(), 'tables'), false, 1024 * 1024)
+    const tables = new Tables(join(temporaryFolder(), 'tables'), false, { mapSize: 1024 * 1024 })
     const value = noise(1000)
     for (let round = 0; round < 10; round++) {
       const entries = Array.from(
@@ -22,18 +22,6 @@ describe('the LMDB environment', () => {
     expect(Buffer.compare(tables.get('files', keyOf('0 0'))!, value)).toBe(0)
     await tables.close()
     await tables.close()
-  })
-
-  it('gives each number of a segment once, to processes and stores alike', async () => {
-    const path = join(temporaryFolder(), 'tables')
-    const [one, two] = [new Tables(path, false), new Tables(path, false)]
-    const ids = Array.from({ length: 20 }, (_, i) => (i % 2 === 0 ? one : two).allocateSegment(1))
-    expect(ids).toEqual(Array.from({ length: 20 }, (_, i) => i + 1))
-    expect(one.allocateSegment(100)).toBe(100)
-    two.refresh()
-    expect(two.segmentState(100)).toEqual({ committed: 0, sealed: false })
-    await one.close()
-    await two.close()
   })
 
   it('publishes all of a commit or nothing, also to readers in between', async () => {

@@ -26,7 +26,7 @@ export async function rescue(
     engine.refresh()
     // Whoever sweeps lifts what something leans on, too.
     if (isThere(engine, node)) return true
-    if (engine.lift(condemnedBelow(engine, node.kind, node.digest.bytes))) return isThere(engine, node)
+    if (await engine.lift(condemnedBelow(engine, node.kind, node.digest.bytes))) return isThere(engine, node)
     if (performance.now() > until) return false
   }
 }

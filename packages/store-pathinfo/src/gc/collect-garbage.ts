@@ -83,7 +83,7 @@ export async function collectGarbage(
   const { report, keys } = await findGarbage(engine, options)
   let waitingFor: readonly LeaseHolder[] = []
   if (report.paths.length + report.directories + report.contents + report.lists > 0) {
-    const epoch = collector.condemn(keys())
+    const epoch = await collector.condemn(keys())
     onProgress?.({ step: 'wait', holders: collector.holders() })
     waitingFor = await collector.settled(patience, signal)
     if (collector.safeEpoch() >= epoch) removed += await sweep(engine, collector, options)
@@ -181,7 +181,7 @@ async function sweep(
   }
   const kinds = ['pathInfos', 'directories', 'blobs', 'content'] as const
   const held = kinds.flatMap((what) => due[what].filter(isHeld[what]).map((key) => ({ what, key })))
-  collector.lift(held)
+  await collector.lift(held)
   const garbage = (what: keyof Due): Uint8Array[] => due[what].filter((key) => !isHeld[what](key))
   const order: StoredKey[] = [
     ...named(

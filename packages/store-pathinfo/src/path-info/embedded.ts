@@ -73,7 +73,7 @@ export class EmbeddedPathInfoService implements PathInfoService {
       signal?.throwIfAborted()
       this.engine.refresh()
       if (!this.#isHidden(digest)) return true
-      if (this.engine.lift([{ what: TABLE, key: digest }])) return true
+      if (await this.engine.lift([{ what: TABLE, key: digest }])) return true
       if (performance.now() > until) return false
     }
   }

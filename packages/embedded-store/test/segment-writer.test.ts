@@ -1,0 +1,58 @@
+import { readdirSync } from 'node:fs'
+import { join } from 'node:path'
+import { expect, it } from 'vitest'
+import { layoutOf, openFormat } from '../src/format.js'
+import { SEGMENT_HEADER, segmentName } from '../src/segment.js'
+import { SegmentWriter } from '../src/segment-writer.js'
+import { REMOVED_SEGMENT } from '../src/table-values.js'
+import { Tables } from '../src/tables.js'
+import { temporaryFolder } from './support.js'
+
+const SIZE = 1024
+
+function open() {
+  const layout = layoutOf(join(temporaryFolder(), 'store'))
+  const salt = openFormat(layout, true)
+  const tables = new Tables(layout.tables, false)
+  const acquire = (from = tables) => SegmentWriter.acquire(layout.segments, from, salt, SIZE)
+  return { layout, tables, acquire, files: () => readdirSync(layout.segments) }
+}
+
+it('gives each number of a segment to one writer, and a file that nothing was committed to back', async () => {
+  const { layout, tables, acquire, files } = open()
+  const other = new Tables(layout.tables, false)
+  const writers = Array.from({ length: 20 }, (_, i) => acquire(i % 2 === 0 ? tables : other))
+  expect(writers.map(({ id }) => id)).toEqual(Array.from({ length: 20 }, (_, i) => i + 1))
+  for (const writer of writers) await writer.close(tables)
+  expect(files()).toEqual([])
+  await tables.close()
+  await other.close()
+})
+
+it('goes on in a segment that is not full, and not under the number of one that was removed', async () => {
+  const { tables, acquire, files } = open()
+  const first = acquire()
+  await first.append([new Uint8Array(100)]).written
+  await tables.publish({
+    content: new Map(),
+    entries: [],
+    segments: new Map([[first.id, await first.sync(false)]]),
+  })
+  await first.close(tables)
+  const second = acquire()
+  expect([second.id, second.length]).toEqual([first.id, SEGMENT_HEADER + 100])
+  await tables.publish({
+    content: new Map(),
+    entries: [],
+    segments: new Map([
+      [second.id, await second.sync(true)],
+      [7, REMOVED_SEGMENT],
+    ]),
+  })
+  await second.close(tables)
+  const third = acquire()
+  expect(third.id).toBe(8)
+  expect(files()).toEqual([segmentName(1), segmentName(8)])
+  await third.close(tables)
+  await tables.close()
+})
