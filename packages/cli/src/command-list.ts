@@ -91,6 +91,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import('./commands/store.js')).storeCommand,
   },
   {
+    name: 'root',
+    summary: 'say what stays when garbage is collected',
+    load: async () => (await import('./commands/root.js')).rootCommand,
+  },
+  {
+    name: 'gc',
+    summary: 'remove what no root keeps, and give its space back',
+    load: async () => (await import('./commands/gc.js')).gcCommand,
+  },
+  {
     name: 'daemon',
     summary: 'serve a store over gRPC: blobs, directories and path infos',
     load: async () => (await import('./commands/daemon.js')).daemonCommand,

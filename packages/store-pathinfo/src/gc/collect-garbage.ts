@@ -57,7 +57,7 @@ const DIGEST = 32
 /**
  * Removes from an embedded store what no root keeps, and gives its space back, while others read and write. Interrupted
  * anywhere, the store is sound, and the next collection goes on. Why nothing that lives is lost: see the README of
- * `@neve/embedded-store`. On trial: a test of several processes that are killed contradicts that now and then (README).
+ * `@neve/embedded-store`.
  *
  * @param path the folder of the store
  * @throws StoreError `unsupported` when nothing says what is to be kept, `not-found` for a folder of roots that cannot be

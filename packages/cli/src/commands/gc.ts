@@ -1,0 +1,116 @@
+import type { CollectedGarbage, CollectProgress } from '@neve/store-pathinfo/gc'
+import { Command } from 'commander'
+import type { Context, GlobalOptions } from '../context.js'
+import { localStorePath } from '../local-store.js'
+import { parseDuration, parseSize } from '../numbers.js'
+import { counted, formatBytes } from '../output/format.js'
+import { jsonLine } from '../output/names.js'
+import { startBar } from '../progress/bar.js'
+
+interface GcOptions extends GlobalOptions {
+  readonly dryRun?: boolean
+  readonly olderThan?: string
+  readonly all?: boolean
+  readonly maxFreed?: string
+  readonly wait?: string
+  readonly json?: boolean
+}
+
+const EXAMPLES = `
+Examples:
+  $ neve root add result /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
+  $ neve gc --dry-run
+  $ neve gc
+  $ neve gc --older-than 30d --max-freed 10G --json
+
+What is kept: what roots lead to (see "neve root"), what was stored within the last hour, or within --older-than, and
+everything that these refer to. The rest is garbage: store paths, directories and contents. Without a root that leads to
+anything, nothing is removed, unless --older-than or --all is given.
+
+Others may read and write meanwhile. What is garbage is removed once all who had the store open for writing when it was
+found have closed it; --wait says how long to wait for them, and the next run goes on from there. Printed are the store
+paths that are garbage, one a line; with --json, one object: paths, keptPaths, directories, contents, contentBytes (as
+they are stored), freedBytes (what the file system got back), damagedSegments, waitingFor (process ids), dryRun.
+
+The exit status is 0 when all that is garbage is gone; 1 when somebody still had the store open.
+`
+
+/** `neve gc`. */
+export function gcCommand(context: Context): Command {
+  return new Command('gc')
+    .description('Remove what no root keeps, and give its space back.')
+    .option('--dry-run', 'only tell what is garbage')
+    .option('--older-than <duration>', 'keep what was stored within this time, such as 12h or 30d')
+    .option('--all', 'remove everything when no root keeps anything')
+    .option('--max-freed <size>', 'give back no more once this much is free again, such as 10G')
+    .option('--wait <duration>', 'how long to wait for those who write', '1m')
+    .option('--json', 'print a JSON object')
+    .addHelpText('after', EXAMPLES)
+    .action((_: unknown, self: Command) => collect(context, self.optsWithGlobals()))
+}
+
+async function collect(context: Context, options: GcOptions): Promise<void> {
+  const { olderThan, maxFreed, wait, dryRun = false, all } = options
+  const settings = {
+    dryRun,
+    all,
+    olderThan: olderThan === undefined ? undefined : parseDuration('--older-than', olderThan),
+    maxFreed: maxFreed === undefined ? undefined : parseSize('--max-freed', maxFreed),
+    patience: wait === undefined ? undefined : parseDuration('--wait', wait),
+    signal: context.io.signal,
+  }
+  const path = await localStorePath(context, options, 'gc')
+  const { collectGarbage } = await import('@neve/store-pathinfo/gc')
+  const bar = await startBar(context, options, 'gc')
+  let collected: CollectedGarbage
+  try {
+    const onProgress = (progress: CollectProgress): void => {
+      if (progress.step === 'mark')
+        bar.update({ bytes: 0, paths: progress.paths, entries: progress.directories })
+      if (progress.step === 'sweep') {
+        bar.setTotals({ entries: progress.garbage })
+        bar.update({ bytes: 0, entries: progress.removed })
+      }
+      if (progress.step === 'compact') bar.update({ bytes: progress.freedBytes })
+    }
+    collected = await collectGarbage(path, { ...settings, onProgress })
+  } finally {
+    bar.stop()
+  }
+  await tell(context, collected, options)
+}
+
+async function tell(context: Context, collected: CollectedGarbage, options: GcOptions): Promise<void> {
+  const { stdout, stderr } = context.io
+  const { paths, directories, contents, contentBytes, freedBytes, damagedSegments, waitingFor } = collected
+  const pids = waitingFor.map(({ pid }) => pid)
+  if (options.json === true) {
+    const { keptPaths } = collected
+    const counts = { keptPaths, directories, contents, contentBytes, freedBytes, damagedSegments }
+    await stdout.write(
+      jsonLine({
+        paths: paths.map((path) => path.toAbsolute()),
+        ...counts,
+        waitingFor: pids,
+        dryRun: options.dryRun === true,
+      }),
+    )
+  } else for (const path of paths) await stdout.write(`${path.toAbsolute()}\n`)
+  if (context.showsSummary) {
+    const found = `${counted(paths.length, 'store path')}, ${counted(directories, 'directory', 'directories')}, ${formatBytes(contentBytes)} of contents`
+    stderr.write(
+      options.dryRun === true ? `  garbage: ${found}\n` : `  ${found} · ${formatBytes(freedBytes)} freed\n`,
+    )
+  }
+  if (damagedSegments > 0) {
+    context.fail(
+      new Error(`${counted(damagedSegments, 'segment')} with damage stayed as they are: run neve verify`),
+    )
+  }
+  if (pids.length === 0) return
+  context.fail(
+    new Error(
+      `not removed yet: ${counted(pids.length, 'process', 'processes')} had the store open for writing and still ${pids.length === 1 ? 'has' : 'have'} (${pids.join(', ')}); run neve gc again when ${pids.length === 1 ? 'it has' : 'they have'} closed it`,
+    ),
+  )
+}
