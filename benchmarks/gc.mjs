@@ -32,11 +32,9 @@ await withWorkDir(async (dir) => {
     ['collection', []],
   ])) {
     const memory = new MemoryWatch()
-    const { seconds: time, stdout } = await neve(
-      store,
-      ['gc', ...args, '--older-than', '0s', '--json'],
-      { watch: (pid) => memory.start(pid) },
-    )
+    const { seconds: time, stdout } = await neve(store, ['gc', ...args, '--older-than', '0s', '--json'], {
+      watch: (pid) => memory.start(pid),
+    })
     const { paths, directories } = JSON.parse(stdout)
     if (paths.length !== PATHS / 2 || directories !== (PATHS / 2) * DIRECTORIES) {
       throw new Error(`found ${paths.length} paths and ${directories} directories`)
