@@ -1,8 +1,13 @@
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
+import type { IncomingMessage } from 'node:http'
+import { request } from 'node:https'
 import { join } from 'node:path'
+import { text } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { startDaemon } from './servers.js'
-import { neve, temporaryFolder } from './support.js'
+import { missingProgram, neve, requireReal, temporaryFolder } from './support.js'
 
 /** Imports a site; gives its store and its store path. */
 async function importedSite() {
@@ -53,6 +58,25 @@ describe('neve castore-http', () => {
     expect((await fetch(urls[0]!)).status).toBe(401)
     const headers = { authorization: 'Bearer reading-reading-reading' }
     expect((await fetch(urls[0]!, { headers })).status).toBe(200)
+  })
+
+  test('is served like a store: over TLS, by workers, with an access log', async (context) => {
+    requireReal(context, missingProgram('openssl', 'version'))
+    const { folder, store, path } = await importedSite()
+    const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')]
+    const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '2']
+    const subject = ['-subj', '/CN=server', '-addext', 'subjectAltName=IP:127.0.0.1']
+    execFileSync('openssl', ['req', '-x509', ...curve, '-keyout', key, '-out', cert, ...subject], {
+      stdio: 'ignore',
+    })
+    const flags = ['--tls-cert', cert, '--tls-key', key, '--workers', '2', '--access-log']
+    const { urls, says, stop } = await startSite(store, ...flags, path)
+    expect(urls[0]).toMatch(/^https:/)
+    const asked = request(`${urls[0]}/docs/page.txt`, { ca: readFileSync(cert), agent: false }).end()
+    const [response] = (await once(asked, 'response')) as [IncomingMessage]
+    expect(await text(response)).toBe('page')
+    await says('method=GET target=/docs/page.txt status=200 ')
+    expect(await stop()).toBe(0)
   })
 
   test.each([

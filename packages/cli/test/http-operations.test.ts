@@ -63,6 +63,11 @@ describe('/metrics', () => {
     expect(value(text, 'neve_http_requests_total{route="narinfo",method="GET",status="404"}')).toBe(1)
     expect(value(text, 'neve_http_request_duration_seconds_count{route="cache-info"}')).toBe(3)
     expect(value(text, 'neve_http_response_bytes_total{route="cache-info"}')).toBeGreaterThan(150)
+    const lookups =
+      'neve_store_operation_duration_seconds_count{kind="path infos",operation="get",outcome="ok"}'
+    const before = value(text, lookups)
+    await (await fetch(`${url}/${'0'.repeat(32)}.ls`)).text()
+    expect(value(await metrics(), lookups)).toBe(before + 1)
     expect(value(text, 'process_resident_memory_bytes')).toBeGreaterThan(1e6)
   })
 

@@ -13,14 +13,27 @@ export interface TokenSource {
 /** Longer headers hold no token. */
 const MAX_LENGTH = 2048
 
+/** Options of {@link checkAccess}. */
+export interface AccessRules {
+  /** Let those read who have no token; a wrong one is refused all the same. Default: false. */
+  readonly publicRead?: boolean | undefined
+}
+
 /**
  * Lets a request pass, or not. The token comes as `Bearer`, or as the password of `Basic`, which is what Nix sends from
  * its netrc file; the user's name says nothing.
  *
  * @throws HttpError 401, 403
  */
-export function checkAccess(request: BridgeRequest, needed: 'read' | 'write', tokens: TokenSource): void {
-  const access = tokens.accessOf(bearer(request.header('authorization')))
+export function checkAccess(
+  request: BridgeRequest,
+  needed: 'read' | 'write',
+  tokens: TokenSource,
+  { publicRead = false }: AccessRules = {},
+): void {
+  const header = request.header('authorization')
+  if (publicRead && needed === 'read' && header === undefined) return
+  const access = tokens.accessOf(bearer(header))
   if (access === undefined) {
     throw new HttpError(401, 'expected a token that is known', {
       'www-authenticate': 'Basic realm="nix-cache", charset="UTF-8"',

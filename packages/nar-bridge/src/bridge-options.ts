@@ -32,6 +32,8 @@ export interface NarBridgeOptions {
   readonly page?: boolean | undefined
   /** Answer only those who have a token. Default: everybody. */
   readonly tokens?: TokenSource | undefined
+  /** Where there are tokens: let everybody read, and ask for one only where something is put. Default: false. */
+  readonly publicRead?: boolean | undefined
   /**
    * What the cache has to remember of uploads, and the files that mean nothing to a store: build logs, realisations,
    * where debug information is. It stays the caller's. Default: in memory, so that what is put is forgotten at the end.

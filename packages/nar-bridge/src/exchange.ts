@@ -4,6 +4,8 @@ export interface BridgeRequest {
   readonly method: string
   /** Path and query as the request line has them, nothing decoded: `/nar/snix-castore/Ei…?narsize=136`. */
   readonly target: string
+  /** What stood before that: `/team` where several caches share an address. Default: nothing. */
+  readonly prefix?: string
   /**
    * A header by its name in lower case; the values of one that came several times are joined by a comma. `host` is there
    * in whatever way the protocol says it.

@@ -50,9 +50,9 @@ export class Routes {
     this.#uploads = new UploadedNars(files)
     this.#sideFiles = new SideFiles(files)
     this.#cacheInfo = formatCacheInfo({ wantMassQuery: true, priority })
-    const { page = true, readOnly = false, tokens } = options
+    const { page = true, readOnly = false, publicRead = false, tokens } = options
     const publicKeys = signKeys.map(({ publicKey }) => publicKey.toString())
-    const facts = { priority, publicKeys, readOnly, guarded: tokens !== undefined }
+    const facts = { priority, publicKeys, readOnly, guarded: tokens !== undefined && !publicRead }
     this.#pages = page ? new PageRoutes(store, this.#nars, facts, signKeys) : undefined
   }
 
@@ -96,8 +96,8 @@ export class Routes {
     const { method } = request
     const writes = method === 'PUT'
     if (!writes && method !== 'GET' && method !== 'HEAD') throw notAllowed(method, 'GET, HEAD, PUT')
-    const { tokens, readOnly = false } = this.#options
-    if (tokens !== undefined) checkAccess(request, writes ? 'write' : 'read', tokens)
+    const { tokens, publicRead, readOnly = false } = this.#options
+    if (tokens !== undefined) checkAccess(request, writes ? 'write' : 'read', tokens, { publicRead })
     if (writes && readOnly) throw new HttpError(403, 'this cache is for reading only')
   }
 

@@ -45,6 +45,7 @@ export {
   compositionOf,
   type ParseCompositionOptions,
   parseComposition,
+  parseToml,
   readCompositionFile,
   readCompositionText,
 } from './toml.js'

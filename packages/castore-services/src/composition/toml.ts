@@ -106,7 +106,12 @@ export async function readCompositionText(path: string, file: string = path): Pr
   }
 }
 
-/** @throws ConfigError with the line */
+/**
+ * Reads TOML, with errors that show nothing of it but where they are.
+ *
+ * @param file what to call it in errors
+ * @throws ConfigError with the line
+ */
 export function parseToml(text: string, file: string | undefined): unknown {
   try {
     return parse(text)

@@ -5,5 +5,5 @@
  * @packageDocumentation
  */
 export { activeTracer } from './active-tracer.js'
-export { observeService } from './observe-service.js'
+export { type ObserveServiceOptions, observeService, type StoreOperation } from './observe-service.js'
 export { tracedFetch } from './traced-fetch.js'

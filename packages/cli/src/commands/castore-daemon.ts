@@ -21,6 +21,6 @@ export function castoreDaemonCommand(context: Context): Command {
     .addHelpText('after', EXAMPLES)
     .action((_: unknown, self: Command) => {
       const options = self.optsWithGlobals<DaemonOptions>()
-      return serveStore(context, options, [grpcRequest(options)], 'castore')
+      return serveStore(context, options, [grpcRequest(options)], { grpc: 'castore' })
     })
 }

@@ -9,6 +9,7 @@ import {
   grpcRequest,
 } from '../daemon/options.js'
 import { serveStore } from '../daemon/serve-store.js'
+import { cachePlans } from '../http/cache-plan.js'
 import { addHttpOptions } from '../http/options.js'
 
 const EXAMPLES = `
@@ -40,8 +41,10 @@ export function daemonCommand(context: Context): Command {
   return command
     .option('--no-list', 'do not tell clients which path infos there are')
     .addHelpText('after', EXAMPLES)
-    .action((_: unknown, self: Command) => {
+    .action(async (_: unknown, self: Command) => {
       const options = self.optsWithGlobals<DaemonOptions>()
-      return serveStore(context, options, [grpcRequest(options), besideRequest(options)], 'store')
+      const http = { caches: await cachePlans(options) }
+      const requests = [grpcRequest(options), besideRequest(options)]
+      await serveStore(context, options, requests, { grpc: 'store', http })
     })
 }

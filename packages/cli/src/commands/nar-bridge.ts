@@ -2,6 +2,7 @@ import { Command } from 'commander'
 import type { Context } from '../context.js'
 import { addHttpServingOptions, type DaemonOptions, HTTP_HELP, httpRequest } from '../daemon/options.js'
 import { serveStore } from '../daemon/serve-store.js'
+import { cachePlans } from '../http/cache-plan.js'
 import { addHttpOptions } from '../http/options.js'
 
 const EXAMPLES = `
@@ -10,6 +11,8 @@ Examples:
   $ neve nar-bridge -l /run/neve-http.sock --sign-key secret.key
   $ neve nar-bridge -l 0.0.0.0:9000 --token-file /etc/neve/tokens --workers 2
   $ neve nar-bridge -l 0.0.0.0:9000 --read-only --store-config stores.toml
+  $ neve nar-bridge --cache '/all?read-only=true' --cache '/team?sign-key=team.key&token-file=team.tokens'
+  $ neve nar-bridge --cache-config caches.toml
 
 Nix reads from it, and writes to it:
   $ nix copy --from 'http://[::1]:9000' /nix/store/…
@@ -26,8 +29,9 @@ export function narBridgeCommand(context: Context): Command {
   )
   return addHttpServingOptions(addHttpOptions(command))
     .addHelpText('after', `${EXAMPLES}${HTTP_HELP}`)
-    .action((_: unknown, self: Command) => {
+    .action(async (_: unknown, self: Command) => {
       const options = self.optsWithGlobals<DaemonOptions>()
-      return serveStore(context, options, [httpRequest(options)])
+      const caches = await cachePlans(options)
+      await serveStore(context, options, [httpRequest(options)], { http: { caches } })
     })
 }

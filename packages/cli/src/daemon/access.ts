@@ -46,6 +46,11 @@ function read(flag: string, path: string): Uint8Array {
   }
 }
 
+/** What keeps others out. */
+type AccessRules = {
+  readonly [K in 'tlsClientCa' | 'tokenFile' | 'readOnly' | 'insecure']?: AccessOptions[K] | undefined
+}
+
 /**
  * For addresses that other machines can reach.
  *
@@ -55,7 +60,7 @@ function read(flag: string, path: string): Uint8Array {
 export function expectAccessControl(
   { flag, protocol }: { readonly flag: string; readonly protocol: Protocol },
   address: string,
-  options: AccessOptions,
+  options: AccessRules,
 ): void {
   const { tlsClientCa, tokenFile, readOnly = false, insecure = false } = options
   if (tlsClientCa !== undefined || tokenFile !== undefined || insecure) return

@@ -4,6 +4,7 @@ import {
   type GrpcServerTls,
   requireTokens,
 } from '@neve/castore-services/grpc/server'
+import type { StoreOperation } from '@neve/castore-services/telemetry'
 import type { Store } from '@neve/store-pathinfo'
 import type { Logger } from '../observe/logger.js'
 import { observeServer, type StoreBackends } from '../observe/observed-server.js'
@@ -18,6 +19,8 @@ export interface ProtocolParts {
   readonly log: Logger
   readonly tls: GrpcServerTls | undefined
   readonly tokens: AccessTokens | undefined
+  /** Told of what the store did, where somebody counts it. */
+  readonly onOperation: ((operation: StoreOperation) => void) | undefined
   /** Fires when the server is about to close. */
   readonly stop: AbortSignal
 }

@@ -38,20 +38,33 @@ export interface ListenPlan {
   /** Whether one connection comes over standard input and output. */
   readonly stdio: boolean
   readonly options: ListenSocketOptions
+  /** @throws UsageError for an address at which everybody would get in */
+  readonly expectAccessControl: (request: Omit<ListenRequest, 'addresses'>, address: string) => void
 }
 
-/** @throws UsageError for an address that is none, or that lets in everybody without `--insecure` */
+/**
+ * @param caches who may do what in each of the caches that are served over HTTP, if any are
+ * @throws UsageError for an address that is none, or that lets in everybody without `--insecure`
+ */
 export function listenPlan(
   requests: readonly ListenRequest[],
   options: ListeningOptions & AccessOptions,
+  caches: readonly Pick<AccessOptions, 'tokenFile' | 'readOnly'>[] = [],
 ): ListenPlan {
+  const checked: ListenPlan['expectAccessControl'] = (request, address) => {
+    const rules = request.protocol === 'http' && caches.length > 0 ? caches : [options]
+    const { tlsClientCa, insecure } = options
+    for (const { tokenFile, readOnly } of rules) {
+      expectAccessControl(request, address, { tlsClientCa, insecure, tokenFile, readOnly })
+    }
+  }
   const places: ListenPlace[] = []
   let stdio = false
   for (const { addresses, ...request } of requests) {
     for (const text of addresses) {
       const address = parse(request.flag, text)
       if (address.kind !== 'stdio') {
-        if (address.kind === 'tcp' && !isLoopback(address.host)) expectAccessControl(request, text, options)
+        if (address.kind === 'tcp' && !isLoopback(address.host)) checked(request, text)
         places.push({ address, request })
       } else if (request.protocol === 'grpc') stdio = true
       else throw new UsageError(`${request.flag}: HTTP is not served over standard input and output`)
@@ -60,6 +73,7 @@ export function listenPlan(
   return {
     places,
     stdio,
+    expectAccessControl: checked,
     options: {
       unlink: options.unixListenUnlink,
       mode: socketMode(options.unixListenChmod),
@@ -93,8 +107,7 @@ export class Sockets implements AsyncDisposable {
    * @throws CastoreError; UsageError for a socket that was passed, if it lets in everybody without `--insecure`
    */
   async open(
-    { places, options }: ListenPlan,
-    access: AccessOptions,
+    { places, options, expectAccessControl }: ListenPlan,
     onConnection: (socket: Socket, via: ConnectionOrigin) => void,
     more: Pick<ListenSocketOptions, 'paused' | 'onError'>,
   ): Promise<void> {
@@ -103,7 +116,7 @@ export class Sockets implements AsyncDisposable {
       const connect: OnConnection = (socket, { tcp }) => onConnection(socket, { tcp, protocol })
       const bound = await listenOn(address, connect, { ...options, ...more })
       this.#bound.push(...bound.map((socket) => ({ socket, protocol })))
-      for (const { remote, address: text } of bound) if (remote) expectAccessControl(request, text, access)
+      for (const { remote, address: text } of bound) if (remote) expectAccessControl(request, text)
     }
   }
 

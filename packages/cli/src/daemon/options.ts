@@ -100,7 +100,7 @@ the file that their address names: grpc+https://host?token-file=/path
 
 /** Adds the options of commands that serve gRPC. */
 export function addDaemonOptions(command: Command): Command {
-  return addServingOptions(command, DEFAULT_GRPC).option(
+  return addReadOnly(addServingOptions(command, DEFAULT_GRPC)).option(
     '--verify-put',
     'hash a blob when its list of chunks is uploaded, not only when it is read (clients of newest Snix)',
   )
@@ -120,7 +120,16 @@ export function addHttpListening(command: Command): Command {
 
 /** Adds the options of a command that serves HTTP alone. */
 export function addHttpServingOptions(command: Command): Command {
+  return addReadOnly(addServingOptions(command, DEFAULT_HTTP))
+}
+
+/** The same for one that takes nothing in any case. */
+export function addSiteServingOptions(command: Command): Command {
   return addServingOptions(command, DEFAULT_HTTP)
+}
+
+function addReadOnly(command: Command): Command {
+  return command.option('--read-only', 'refuse everything that would change the store')
 }
 
 function several(text: string, before: readonly string[] = []): readonly string[] {
@@ -138,7 +147,6 @@ function addServingOptions(command: Command, defaultListen: string): Command {
     .option('--tls-client-ca <file>', 'let in only clients with a certificate of these authorities, in PEM')
     .option('--token-file <file>', 'let in only clients with one of the tokens in this file')
     .option('--insecure', 'let in everybody on addresses that others can reach')
-    .option('--read-only', 'refuse everything that would change the store')
     .addOption(
       new Option('--workers <number>', 'serve with so many processes; not for stores in memory')
         .default(1)

@@ -1,6 +1,7 @@
 import { closeSync, writeSync } from 'node:fs'
 import type { Duplex } from 'node:stream'
 import type { Context } from '../context.js'
+import type { CachePlan } from '../http/cache-plan.js'
 import { describe, systemReason, UsageError } from '../messages.js'
 import type { Logger } from '../observe/logger.js'
 import { storeSources } from '../store-options.js'
@@ -12,13 +13,13 @@ import type { ServedServices, StoreServer } from './store-server.js'
  * Serves a store until it is told to stop.
  *
  * @param requests where to listen, and for what
- * @param grpc what is served over gRPC, if anything is
+ * @param services what is served there; what is served over HTTP, where a request asks for it
  */
 export async function serveStore(
   context: Context,
   options: DaemonOptions,
   requests: readonly ListenRequest[],
-  grpc?: ServedServices['grpc'],
+  services: ServedServices,
 ): Promise<void> {
   const [{ listenPlan, Sockets }, { serviceManager, standardStreams }] = await Promise.all([
     import('./listening.js'),
@@ -27,16 +28,18 @@ export async function serveStore(
   const { io } = context
   const log = await context.log()
   const report = (error: unknown): void => log.error(describe(error, io.debug))
-  const plan = listenPlan(requests, options)
+  const plan = listenPlan(requests, options, cachesOf(services))
   const manager = serviceManager(report)
-  const http = requests.some(({ protocol, addresses }) => protocol === 'http' && addresses.length > 0)
-  const server = await openServers(context, options, { grpc, http }, plan)
+  const overHttp = requests.some(({ protocol, addresses }) => protocol === 'http' && addresses.length > 0)
+  const served = overHttp ? services : { grpc: services.grpc }
+  const server = await openServers(context, options, served, plan)
   if (server === undefined) return
   const reload = (): void => void server.reload().catch(report)
-  if (options.tokenFile !== undefined) process.on('SIGHUP', reload)
+  const hasTokens = [options, ...cachesOf(services)].some(({ tokenFile }) => tokenFile !== undefined)
+  if (hasTokens) process.on('SIGHUP', reload)
   try {
     await using sockets = new Sockets()
-    await sockets.open(plan, options, (socket, via) => server.accept(socket, via), {
+    await sockets.open(plan, (socket, via) => server.accept(socket, via), {
       paused: options.workers > 1,
       onError: report,
     })
@@ -44,7 +47,7 @@ export async function serveStore(
     if (stdio !== undefined) server.accept(stdio, { tcp: false, protocol: 'grpc' })
     context.runsUntilStopped = true
     manager?.ready()
-    announce(log, options, sockets)
+    announce(log, options, sockets, hasTokens)
     await stopped(io.signal, plan.places.length === 0 ? stdio : undefined)
     manager?.stopping()
     log.info('stopping once calls that run have ended; again to stop at once')
@@ -72,6 +75,7 @@ async function openServers(
     import('./worker-pool.js'),
   ])
   await expectShared(storeSources(options))
+  for (const { store } of cachesOf(services)) if (store !== undefined) await expectShared(store)
   try {
     return await WorkerPool.start(await context.log(), {
       options,
@@ -87,9 +91,14 @@ async function openServers(
 }
 
 /** Tells that clients can connect. */
-function announce(log: Logger, { readyFd, tokenFile, tlsCert }: DaemonOptions, sockets: Sockets): void {
+function announce(
+  log: Logger,
+  { readyFd, tlsCert }: DaemonOptions,
+  sockets: Sockets,
+  hasTokens: boolean,
+): void {
   const tls = tlsCert !== undefined
-  for (const address of tokenFile === undefined || tls ? [] : sockets.remote) {
+  for (const address of !hasTokens || tls ? [] : sockets.remote) {
     log.warn(`tokens come to ${address} in plain text, where others may read them: give --tls-cert`)
   }
   const urls = sockets.urls(tls)
@@ -102,6 +111,11 @@ function announce(log: Logger, { readyFd, tokenFile, tlsCert }: DaemonOptions, s
   } catch (error) {
     throw new UsageError(`--ready-fd ${readyFd}: ${systemReason(error)}`)
   }
+}
+
+/** The binary caches among what is served. */
+function cachesOf({ http }: ServedServices): readonly CachePlan[] {
+  return http !== undefined && 'caches' in http ? http.caches : []
 }
 
 /** Settles when the user wants it to stop, or the connection that is all there is has ended. */

@@ -1,14 +1,16 @@
 import type { Duplex } from 'node:stream'
+import type { StoreOperation } from '@neve/castore-services/telemetry'
 import type { Store } from '@neve/store-pathinfo'
 import type { Context } from '../context.js'
+import type { HttpServing } from '../http/http-protocol.js'
 import { describe } from '../messages.js'
 import type { Protocol } from './listening.js'
 import type { DaemonOptions } from './options.js'
 
-/** What is served: over gRPC all of a store, or its blobs and directories; over HTTP its binary cache. */
+/** What is served: over gRPC all of a store, or its blobs and directories; over HTTP its binary caches, or a site. */
 export interface ServedServices {
   readonly grpc?: 'store' | 'castore' | undefined
-  readonly http: boolean
+  readonly http?: HttpServing | undefined
 }
 
 /** How a connection came. */
@@ -30,6 +32,8 @@ export interface StoreServer {
 /** The server of one protocol. */
 export interface ProtocolServer {
   accept(connection: Duplex, via: { readonly tls: boolean }): void
+  /** Reads the tokens again that are its own. */
+  reload?(): Promise<void>
   close(grace: number): Promise<void>
 }
 
@@ -51,7 +55,9 @@ export async function openServer(
   const tokens = tokenFile === undefined ? undefined : await AccessTokens.fromFile(tokenFile, { onError })
   const opened = await context.openStore(options, readOnly ? 'read' : 'write')
   const stopping = new AbortController()
-  const store = observedStore(opened)
+  const metrics = services.http && new (await import('../http/http-metrics.js')).HttpMetrics()
+  const onOperation = metrics && ((operation: StoreOperation) => metrics.countOperation(operation))
+  const store = observedStore(opened, onOperation)
   const closeStores = async () => {
     if (store !== opened) await store.close()
     await opened.close()
@@ -59,15 +65,15 @@ export async function openServer(
   const servers: Partial<Record<Protocol, ProtocolServer>> = {}
   try {
     const backends = storeBackends(store, log)
-    const parts = { options, tls, tokens, log, backends, stop: stopping.signal }
+    const parts = { options, tls, tokens, log, backends, onOperation, stop: stopping.signal }
     if (services.grpc !== undefined) {
       const { grpcServer } = await import('./grpc-protocol.js')
       const served = readOnly ? await readonlyStore(store) : store
       servers.grpc = await grpcServer({ ...parts, store: served, services: services.grpc })
     }
-    if (services.http) {
+    if (services.http !== undefined && metrics !== undefined) {
       const { httpServer } = await import('../http/http-protocol.js')
-      servers.http = await httpServer({ ...parts, store })
+      servers.http = await httpServer({ ...parts, store, metrics, serving: services.http })
     }
   } catch (error) {
     await Promise.all(Object.values(servers).map((server) => server.close(0)))
@@ -79,6 +85,7 @@ export async function openServer(
       servers[protocol]?.accept(connection, { tls: tcp && tls !== undefined }),
     async reload() {
       await tokens?.reload()
+      await Promise.all(Object.values(servers).map((server) => server.reload?.()))
       log.info('read the tokens again')
     },
     async close(grace) {

@@ -1,8 +1,12 @@
+import type { StoreOperation } from '@neve/castore-services/telemetry'
 import type { Access } from '@neve/nar-bridge/server'
 import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
 
 /** Of requests, in seconds: from a narinfo in memory to a NAR of many GiB. */
 const SECONDS = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 600]
+
+/** Of operations, in seconds: from a lookup in a table of this machine to a blob from far away. */
+const OPERATION_SECONDS = [0.0001, 0.001, 0.01, 0.1, 1, 10]
 
 /** Methods that are told apart; clients may send any word. */
 const METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'PUT'])
@@ -49,6 +53,14 @@ export class HttpMetrics {
     registers: [this.#registry],
   })
 
+  readonly #operations = new Histogram({
+    name: 'neve_store_operation_duration_seconds',
+    help: 'how long operations of the stores took; their number is the number of operations',
+    labelNames: ['kind', 'operation', 'outcome'] as const,
+    buckets: OPERATION_SECONDS,
+    registers: [this.#registry],
+  })
+
   constructor() {
     collectDefaultMetrics({ register: this.#registry })
   }
@@ -60,6 +72,11 @@ export class HttpMetrics {
     this.#bytes.inc({ route }, bytes)
     if (!whole) this.#cut.inc({ route })
     this.#seconds.observe({ route }, milliseconds / 1000)
+  }
+
+  /** Counts an operation of a store that is over. */
+  countOperation({ kind, operation, outcome, seconds }: StoreOperation): void {
+    this.#operations.observe({ kind, operation, outcome }, seconds)
   }
 
   get contentType(): string {

@@ -1,15 +1,26 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 
-/** Options of whatever serves a binary cache. */
-export interface HttpOptions {
+/** Options of a binary cache, or of several. */
+export interface CacheOptions {
   readonly priority?: number
   readonly compression?: 'auto' | 'zstd' | 'none'
   readonly signKey?: readonly string[]
   readonly requireSignature?: readonly string[]
   readonly cacheFiles?: string
+  readonly tokenFile?: string
+  /** With tokens: everybody may read. */
+  readonly publicRead?: boolean
   readonly readOnly?: boolean
   /** False with `--no-page`. */
   readonly page?: boolean
+  /** Caches below prefixes, as flags: `/team?sign-key=team.key`. */
+  readonly cache?: readonly string[]
+  /** The same in a file. */
+  readonly cacheConfig?: string
+}
+
+/** Options of whatever serves binary caches. */
+export interface HttpOptions extends CacheOptions {
   /** True with `--access-log`. */
   readonly accessLog?: boolean
 }
@@ -17,7 +28,7 @@ export interface HttpOptions {
 /** Adds them to a command. */
 export function addHttpOptions(command: Command): Command {
   const several = (text: string, before: readonly string[] = []) => [...before, text]
-  return command
+  command
     .addOption(
       new Option(
         '--priority <number>',
@@ -46,8 +57,20 @@ export function addHttpOptions(command: Command): Command {
       '--cache-files <address>',
       'where to keep what Nix puts beside store paths, such as file:///srv/cache or s3://bucket/cache (default: in the embedded store)',
     )
+    .option('--public-read', 'let everybody read over HTTP; tokens are for writing')
     .option('--no-page', 'serve Nix only, and no pages for people')
-    .option('--access-log', 'log every HTTP request')
+    .option(
+      '--cache <path>',
+      "a cache below a path, with what is its own: '/team?sign-key=team.key&token-file=tokens'; may be given several times",
+      several,
+    )
+    .option('--cache-config <file>', 'the same from a TOML file with a table [cache.NAME] for each')
+  return addAccessLog(command)
+}
+
+/** Adds the option of whatever serves over HTTP. */
+export function addAccessLog(command: Command): Command {
+  return command.option('--access-log', 'log every HTTP request')
 }
 
 function parsePriority(text: string): number {

@@ -9,7 +9,7 @@ import {
   type Probe,
   tracedCalls,
 } from '@neve/castore-services/grpc/server'
-import { observeService } from '@neve/castore-services/telemetry'
+import { observeService, type StoreOperation } from '@neve/castore-services/telemetry'
 import { Store } from '@neve/store-pathinfo'
 import { describe } from '../messages.js'
 import { callLog } from './call-log.js'
@@ -25,13 +25,17 @@ export interface ObservedServerInit {
   readonly stop: AbortSignal
 }
 
-/** A store whose operations are told to OpenTelemetry; the same one when nobody listens. It is closed with the other. */
-export function observedStore(store: Store): Store {
+/**
+ * A store whose operations are told to OpenTelemetry, and to a listener; the same one when nobody listens. It is closed
+ * with the other.
+ */
+export function observedStore(store: Store, onOperation?: (operation: StoreOperation) => void): Store {
   const { blobs, directories, pathInfos } = store
+  const told = { onOperation }
   const observed = {
-    blobs: observeService(blobs, 'blobs', ['has', 'open', 'chunks', 'get', 'put']),
-    directories: observeService(directories, 'directories', ['get', 'put']),
-    pathInfos: observeService(pathInfos, 'path infos', ['get', 'has', 'put']),
+    blobs: observeService(blobs, 'blobs', ['has', 'open', 'chunks', 'get', 'put'], told),
+    directories: observeService(directories, 'directories', ['get', 'put'], told),
+    pathInfos: observeService(pathInfos, 'path infos', ['get', 'has', 'put'], told),
   }
   return observed.blobs === blobs ? store : new Store(observed)
 }
@@ -57,8 +61,10 @@ export async function observeServer({
   }
 }
 
-/** Whether what a store is made of answers. */
-export type StoreBackends = Readonly<Record<'blobs' | 'directories' | 'pathInfos', BackendHealth>>
+/** Whether what a store is made of answers; beside it, what other stores of the same process are made of. */
+export type StoreBackends = Readonly<
+  Record<'blobs' | 'directories' | 'pathInfos', BackendHealth> & Record<string, BackendHealth>
+>
 
 /** Something that nobody has: whoever has to look for it has to work. */
 const ABSENT = B3Digest.of(Buffer.from('is anybody there?'))

@@ -99,7 +99,7 @@ function addressOf({ request, base, path }: PageRequest): string {
   const isHost = /^(?:[A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::\d{1,5})?$/.test(host)
   const { origin, pathname } = new URL(
     `${base}`,
-    `${scheme}://${isHost ? host : 'cache.example.org'}/${path}`,
+    `${scheme}://${isHost ? host : 'cache.example.org'}${request.prefix ?? ''}/${path}`,
   )
   return `${origin}${pathname === '/' ? '' : pathname.replace(/\/$/, '')}`
 }
