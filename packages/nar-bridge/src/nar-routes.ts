@@ -4,6 +4,7 @@ import { constants, createBrotliCompress, createGzip } from 'node:zlib'
 import type { Node } from '@neve/castore-model'
 import { blobStream } from '@neve/castore-services'
 import { encodeNixbase32 } from '@neve/nix-compat'
+import { acceptsZstd } from './accept-encoding.js'
 import type { BridgeStore } from './bridge-options.js'
 import { parseRange } from './byte-range.js'
 import { isKnown, wantedRange } from './conditions.js'
@@ -23,22 +24,34 @@ const FOREVER = 'public, max-age=31536000, immutable'
 export class NarRoutes {
   readonly #store: BridgeStore
   readonly #known: KnownNars
+  readonly #encodes: boolean
 
-  constructor(store: BridgeStore, known: KnownNars) {
+  /** @param encodes whether NARs may go as zstd to clients that undo it themselves */
+  constructor(store: BridgeStore, known: KnownNars, encodes: boolean) {
     this.#store = store
     this.#known = known
+    this.#encodes = encodes
   }
 
-  /** A NAR as it is, or a range of it. */
+  /** A NAR as it is, or a range of it; encoded with zstd on its way where that is cheap and the client takes it. */
   async plain(nar: KnownNar, request: BridgeRequest): Promise<Reply> {
+    const vary: Record<string, string> = this.#encodes ? { vary: 'accept-encoding' } : {}
+    const { method, signal } = request
+    // A range of what is encoded would be one that nobody wants.
+    const isEncoded = this.#encodes && request.header('range') === undefined
+    if (isEncoded && acceptsZstd(request.header('accept-encoding'))) {
+      const { status, headers, body } = await this.zstd(nar, request)
+      const encoded = { ...vary, 'content-type': mediaType('none'), 'content-encoding': 'zstd' }
+      return { status, headers: { ...headers, ...encoded }, body }
+    }
     const etag = `"${tagOf(nar.node)}"`
     const headers = {
       'content-type': mediaType('none'),
       'cache-control': FOREVER,
       etag,
       'accept-ranges': 'bytes',
+      ...vary,
     }
-    const { method, signal } = request
     await this.#checkSize(nar, signal)
     if (isKnown(request, etag)) return { status: 304, headers }
     const { node, narSize: size } = nar

@@ -46,7 +46,7 @@ export class Routes {
     this.#options = options
     const zstd = compression === 'zstd' || (compression === 'auto' && store.engine !== undefined)
     this.#narInfos = new NarInfoRoutes(store, this.#known, signKeys, zstd)
-    this.#nars = new NarRoutes(store, this.#known)
+    this.#nars = new NarRoutes(store, this.#known, zstd)
     this.#uploads = new UploadedNars(files)
     this.#sideFiles = new SideFiles(files)
     this.#cacheInfo = formatCacheInfo({ wantMassQuery: true, priority })

@@ -1,9 +1,12 @@
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { encodeNode } from '@neve/castore-model'
-import { narBridge } from '@neve/nar-bridge'
+import { type NarBridgeOptions, narBridge } from '@neve/nar-bridge'
 import { formatInfusedNar } from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
 import { COMPLICATED, fileHash, HELLOWORLD, ingest, SYMLINK, SYMLINK_INFO, SYMLINK_NODE } from './fixtures.js'
-import { ask, collect, memoryStore, temporaryStore } from './support.js'
+import { PrivateNix, programIsThere } from './private-nix.js'
+import { ask, collect, memoryStore, served, temporaryFolder, temporaryStore } from './support.js'
 
 const LINK = 'GhoSGC9uaXgvc3RvcmUvc29tZXdoZXJlZWxzZQ'
 
@@ -79,6 +82,69 @@ describe('NARs by their contents', () => {
     expect(await collect(decompressed(source))).toEqual(COMPLICATED)
     const head = await ask(narBridge(store), path, { method: 'HEAD' })
     expect([...head.headers]).toEqual([...response.headers])
+  })
+})
+
+describe('NARs encoded on their way', () => {
+  const encoded = (headers: Record<string, string>) => ({
+    headers: { 'accept-encoding': 'gzip, zstd', ...headers },
+  })
+
+  async function embedded(options: NarBridgeOptions = {}) {
+    const store = await temporaryStore()
+    const { node } = await ingest(store, COMPLICATED)
+    return { bridge: narBridge(store, options), path: `/${formatInfusedNar({ node, narSize: 840n })}` }
+  }
+
+  it('are the zstd stream of the same NAR, with a tag of their own', async () => {
+    const { bridge, path } = await embedded()
+    const [plain, sent] = [await ask(bridge, path), await ask(bridge, path, encoded({}))]
+    const of = (name: string) => [plain.headers.get(name), sent.headers.get(name)]
+    expect(of('content-encoding')).toEqual([null, 'zstd'])
+    expect(of('content-type')).toEqual(Array(2).fill('application/x-nix-nar'))
+    expect(of('vary')).toEqual(Array(2).fill('accept-encoding'))
+    expect(of('content-length')).toEqual(['840', null])
+    expect(new Set(of('etag')).size).toBe(2)
+    const { decompressed } = await import('@neve/castore-services/ingest/archive')
+    expect(await collect(decompressed(sent.body!))).toEqual(COMPLICATED)
+    const head = await ask(bridge, path, { method: 'HEAD', ...encoded({}) })
+    expect([...head.headers]).toEqual([...sent.headers])
+    const again = await ask(bridge, path, encoded({ 'if-none-match': sent.headers.get('etag')! }))
+    expect(again.status).toBe(304)
+  })
+
+  it.each([
+    ['a range is asked for', { range: 'bytes=0-9' }, {}],
+    ['the client does not take it', { 'accept-encoding': 'gzip, br' }, {}],
+    ['the client takes anything but it', { 'accept-encoding': 'zstd; q=0.000, *' }, {}],
+    ['the client says too much', { 'accept-encoding': `${'x,'.repeat(1000)}zstd` }, {}],
+    ['compression is none', {}, { compression: 'none' }],
+  ] as const)('not where %s', async (_, headers, options) => {
+    const { bridge, path } = await embedded(options)
+    const response = await ask(bridge, path, encoded(headers))
+    expect(response.headers.get('content-encoding')).toBe(null)
+    const body = Buffer.from(await response.arrayBuffer())
+    expect(body.equals(COMPLICATED.subarray(0, response.status === 206 ? 10 : 840))).toBe(true)
+  })
+
+  it('not from a store without frames, unless compression is zstd', async () => {
+    const store = memoryStore()
+    const { node } = await ingest(store, COMPLICATED)
+    const path = `/${formatInfusedNar({ node, narSize: 840n })}`
+    const encoding = async (options: NarBridgeOptions) =>
+      (await ask(narBridge(store, options), path, encoded({}))).headers.get('content-encoding')
+    expect([await encoding({}), await encoding({ compression: 'zstd' })]).toEqual([null, 'zstd'])
+  })
+
+  it.skipIf(!programIsThere('curl'))('curl undoes it', async () => {
+    const store = await temporaryStore()
+    const { node } = await ingest(store, COMPLICATED)
+    const { url } = await served(store)
+    const target = `${url}/${formatInfusedNar({ node, narSize: 840n })}`
+    const file = join(temporaryFolder(), 'nar')
+    const ran = await new PrivateNix().run('curl', '-sS', '--compressed', '-D', '-', '-o', file, target)
+    expect(ran.toLowerCase()).toContain('content-encoding: zstd')
+    expect(readFileSync(file)).toEqual(COMPLICATED)
   })
 })
 

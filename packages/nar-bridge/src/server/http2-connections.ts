@@ -52,7 +52,11 @@ export class Http2Connections {
     this.#server.on('sessionError', () => {})
     this.#server.on('stream', (stream, headers) => {
       stream.on('error', () => {})
-      void this.#answer(stream, headers)
+      // What is told to clients binds nobody (RFC 9113 section 10.5.1).
+      if (sizeOf(headers) > options.maxHeaders) {
+        stream.respond({ ':status': 431 }, { endStream: true })
+        stream.close(constants.NGHTTP2_NO_ERROR)
+      } else void this.#answer(stream, headers)
     })
   }
 
@@ -115,6 +119,17 @@ export class Http2Connections {
       stream.destroy(error instanceof Error ? error : new Error(String(error)))
     }
   }
+}
+
+/** As HTTP/2 counts them, in bytes. */
+function sizeOf(headers: IncomingHttpHeaders): number {
+  let size = 0
+  for (const name in headers) {
+    const value = headers[name] ?? ''
+    size += name.length + value.length + 32
+    if (Array.isArray(value)) for (const one of value) size += one.length
+  }
+  return size
 }
 
 /** A request over HTTP/2. */
