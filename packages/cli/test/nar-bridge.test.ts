@@ -1,8 +1,10 @@
 import { spawn, spawnSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { encodeNixbase32 } from '@neve/nix-compat'
 import { describe, expect, onTestFinished, test } from 'vitest'
 import { startDaemon } from './servers.js'
 import { missingProgram, NEVE, neve, ONE_LINE, requireReal, sampleTree, temporaryFolder } from './support.js'
@@ -90,6 +92,35 @@ describe('neve nar-bridge', () => {
     expect(await again.stop()).toBe(0)
     const stored = await neve(['ls', '--store', store, path])
     expect(stored.code).toBe(0)
+  })
+
+  test('a NAR that was put is there for its narinfo, though the server was killed in between', async () => {
+    const store = join(temporaryFolder(), 'store')
+    const start = () => startDaemon(['-l', '127.0.0.1:0', '--store', store], {}, 'nar-bridge')
+    const words = ['nix-archive-1', '(', 'type', 'symlink', 'target', 'elsewhere', ')']
+    const nar = Buffer.concat(
+      words.map((text) => {
+        const framed = Buffer.alloc(8 + Math.ceil(text.length / 8) * 8)
+        framed.writeUInt32LE(text.length)
+        framed.write(text, 8)
+        return framed
+      }),
+    )
+    const sha256 = createHash('sha256').update(nar).digest()
+    const file = `nar/${encodeNixbase32(new Uint8Array(sha256))}.nar`
+    const put = (url: string, path: string, body: string | Uint8Array<ArrayBuffer>) =>
+      fetch(`${url}/${path}`, { method: 'PUT', body }).then(({ status }) => status)
+    const first = await start()
+    expect(await put(first.urls[0]!, file, new Uint8Array(nar))).toBe(200)
+    expect(await first.stop('SIGKILL')).toBe('SIGKILL')
+    const again = await start()
+    const hash = '0'.repeat(32)
+    const info = `StorePath: /nix/store/${hash}-x\nURL: ${file}\nCompression: none\nNarHash: sha256:${sha256.toString('hex')}\nNarSize: ${nar.length}\nReferences: \n`
+    expect(await put(again.urls[0]!, `${hash}.narinfo`, info)).toBe(200)
+    expect(
+      await put(again.urls[0]!, `${'1'.repeat(32)}.narinfo`, info.replaceAll(hash, '1'.repeat(32))),
+    ).toBe(200)
+    expect((await fetch(`${again.urls[0]}/${hash}.narinfo`)).status).toBe(200)
   })
 
   test.each([

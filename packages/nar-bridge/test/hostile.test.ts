@@ -85,6 +85,17 @@ describe('headers', () => {
     }
   })
 
+  it.each(['Host: y', 'Authorization: Bearer wrong'])('%s, a second time, is 400', async (line) => {
+    const tokens = {
+      accessOf: (header?: string) => (header === 'Bearer right' ? ('read' as const) : undefined),
+    }
+    const { url } = await served(memoryStore(), { tokens })
+    const right = 'Authorization: Bearer right'
+    expect(statusOf(await raw(url, get('/nix-cache-info', right)))).toBe(200)
+    expect(statusOf(await raw(url, get('/nix-cache-info', right, line)))).toBe(400)
+    expect(statusOf(await raw(url, get('/nix-cache-info', line, right)))).toBe(400)
+  })
+
   it('with a thousand ranges get the whole, once', async () => {
     const store = memoryStore()
     const { node } = await ingest(store, COMPLICATED)
@@ -167,6 +178,35 @@ describe('bodies', () => {
     const path = `/nar/${fileHash(bomb)}.nar.gz`
     expect((await fetch(`${url}${path}`, { method: 'PUT', body: new Uint8Array(bomb) })).status).toBe(413)
     expect((await fetch(`${url}${path}`)).status).toBe(404)
+  })
+
+  it.each([
+    ['.xz', '\xfd7zXZ\0\0\x04\xe6\xd6\xb4\x46\x02\0'],
+    ['.zst', '\x28\xb5\x2f\xfd\x04\x58'],
+  ])('%s that breaks off is 400', async (suffix, text) => {
+    const { url } = await served(memoryStore())
+    const file = Buffer.from(text, 'latin1')
+    const init = { method: 'PUT', body: new Uint8Array(file) }
+    expect((await fetch(`${url}/nar/${fileHash(file)}.nar${suffix}`, init)).status).toBe(400)
+    expect((await fetch(`${url}/nar/${fileHash(file)}.nar${suffix}`)).status).toBe(404)
+  })
+
+  it('without the right token are not read, and store nothing', async () => {
+    const tokens = {
+      accessOf: (header?: string) => (header === 'Bearer read' ? ('read' as const) : undefined),
+    }
+    const { url } = await served(memoryStore(), { tokens })
+    for (const [token, status] of [
+      ['wrong', 401],
+      ['read', 403],
+    ] as const) {
+      const more = `Content-Length: 136\r\nExpect: 100-continue\r\nAuthorization: Bearer ${token}\r\n`
+      const answer = await raw(url, head(more))
+      expect(statusOf(answer)).toBe(status)
+      expect(answer).not.toContain('100 Continue')
+    }
+    const headers = { authorization: 'Bearer read' }
+    expect((await fetch(`${url}/nar/${fileHash(SYMLINK)}.nar`, { headers })).status).toBe(404)
   })
 
   it('are not asked for where the answer is no already', async () => {

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import { textReply } from '../exchange.js'
 import type { NarBridge } from '../nar-bridge.js'
 import { NodeRequest } from './node-request.js'
 import { sendReply } from './send-reply.js'
@@ -18,6 +19,8 @@ export interface Access {
   /** Whether the client got all of it. */
   readonly whole: boolean
 }
+
+const AMBIGUOUS = textReply('expected Host and Authorization once\n', { status: 400 })
 
 /** What of an upload that was refused is still taken from the client, so that it reads why, in bytes. */
 const LINGER_BYTES = 4 * 1024 * 1024
@@ -57,7 +60,7 @@ export class RequestListener {
       if (expects) response.writeContinue()
     })
     work()
-    const reply = await this.#bridge.answer(request)
+    const reply = isAmbiguous(incoming.rawHeaders) ? AMBIGUOUS : await this.#bridge.answer(request)
     incoming.off('end', work)
     this.#working.delete(socket)
     const unread = !incoming.complete && incoming.method !== 'GET' && incoming.method !== 'HEAD'
@@ -84,6 +87,20 @@ export class RequestListener {
       })
     })
   }
+}
+
+/**
+ * Whether a header that decides who may do what, and where, came twice: Node takes the first, proxies may take the last
+ * (RFC 9112 section 3.2).
+ */
+function isAmbiguous(rawHeaders: readonly string[]): boolean {
+  let [hosts, authorizations] = [0, 0]
+  for (let i = 0; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i]!
+    if (name.length === 4 && name.toLowerCase() === 'host') hosts++
+    else if (name.length === 13 && name.toLowerCase() === 'authorization') authorizations++
+  }
+  return hosts > 1 || authorizations > 1
 }
 
 /** A client that is refused in the middle of its upload reads the reply only if what it sends is taken for a while. */

@@ -1,0 +1,77 @@
+import { join } from 'node:path'
+import { FileObjectStore } from '@neve/castore-services/object-store'
+import { type NarBridgeOptions, narBridge } from '@neve/nar-bridge'
+import { serve } from '@neve/nar-bridge/server'
+import { openLocalStore } from '@neve/store-pathinfo'
+import { describe, expect, it } from 'vitest'
+import { COMPLICATED, fileHash, HELLOWORLD, SYMLINK } from './fixtures.js'
+import { temporaryFolder } from './support.js'
+
+const PATH = '00000000000000000000000000000000-dummy'
+
+const narInfo = (archive: Uint8Array) =>
+  Object.entries({
+    StorePath: `/nix/store/${PATH}`,
+    URL: `nar/${fileHash(archive)}.nar`,
+    Compression: 'none',
+    NarHash: `sha256:${fileHash(archive)}`,
+    NarSize: archive.length,
+    References: '',
+  })
+    .map(([key, value]) => `${key}: ${value}\n`)
+    .join('')
+
+/** Does something with a server of the store in a folder, which is closed then, as if the process had ended. */
+async function withServer<T>(
+  folder: string,
+  options: NarBridgeOptions,
+  use: (ask: (path: string, body?: string | Uint8Array) => Promise<number>) => Promise<T>,
+): Promise<T> {
+  await using store = await openLocalStore(join(folder, 'store'))
+  const files = new FileObjectStore({ root: join(folder, 'files') })
+  await using server = await serve(narBridge(store, { files, ...options }), { listen: '127.0.0.1:0' })
+  return await use(async (path, body) => {
+    const sent = typeof body === 'object' ? new Uint8Array(body) : body
+    const init = sent === undefined ? {} : { method: 'PUT', body: sent }
+    const response = await fetch(server.url + path, init)
+    await response.arrayBuffer()
+    return response.status
+  })
+}
+
+const nar = (archive: Uint8Array) => `/nar/${fileHash(archive)}.nar`
+const NARINFO = `/${PATH.slice(0, 32)}.narinfo`
+
+describe('NARs that were put', () => {
+  it('are there after a restart, for their narinfo and for good', async () => {
+    const folder = temporaryFolder()
+    await withServer(folder, {}, async (ask) => expect(await ask(nar(COMPLICATED), COMPLICATED)).toBe(200))
+    await withServer(folder, {}, async (ask) => {
+      expect(await ask(NARINFO)).toBe(404)
+      expect(await ask(NARINFO, narInfo(COMPLICATED))).toBe(200)
+    })
+    // Named ones do not expire.
+    await withServer(folder, { uploadExpiry: 0 }, async (ask) => {
+      expect([await ask(NARINFO), await ask(nar(COMPLICATED))]).toEqual([200, 200])
+      expect(await ask(nar(SYMLINK), SYMLINK)).toBe(200)
+      await expect.poll(() => ask(nar(SYMLINK))).toBe(404)
+      expect(await ask(nar(COMPLICATED))).toBe(200)
+    })
+  })
+
+  it('and abandoned expire, whichever process they were put to', async () => {
+    const folder = temporaryFolder()
+    await withServer(folder, {}, async (ask) => {
+      expect(await ask(nar(HELLOWORLD), HELLOWORLD)).toBe(200)
+      expect(await ask(nar(HELLOWORLD))).toBe(200)
+    })
+    await withServer(folder, { uploadExpiry: 0 }, async (ask) => {
+      // It looks for them when something else is put.
+      expect(await ask(nar(HELLOWORLD))).toBe(200)
+      expect(await ask(nar(SYMLINK), SYMLINK)).toBe(200)
+      await expect.poll(() => ask(nar(HELLOWORLD))).toBe(404)
+      expect(await ask(NARINFO, narInfo(HELLOWORLD))).toBe(400)
+    })
+    await withServer(folder, {}, async (ask) => expect(await ask(nar(HELLOWORLD))).toBe(404))
+  })
+})
