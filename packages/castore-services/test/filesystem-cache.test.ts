@@ -228,6 +228,27 @@ describe('the record of the last import', () => {
     await services.engine.close()
   })
 
+  it('is used of a tree of which more changed than is worth reading without threads', async () => {
+    const services = await embeddedServices()
+    const root = temporaryFolder()
+    const files = 1500
+    const name = (index: number) => join(root, `${index}`.padStart(4, '0'))
+    for (let index = 0; index < files; index++) writeFileSync(name(index), `${index}`)
+    await settle(root)
+    await ingestPath(services, root)
+    let newBytes = 0
+    for (let index = 300; index < 1200; index++) {
+      newBytes += `changed ${index}`.length
+      writeFileSync(name(index), `changed ${index}`)
+    }
+    await settle(root)
+    const again = await ingestPath(services, root)
+    expect(again.node).toEqual(await freshNode(root))
+    expect(again.newBytes).toBe(newBytes)
+    expect((await ingestPath(services, root)).newBytes).toBe(0)
+    await services.engine.close()
+  })
+
   it('survives closing the store, and is another’s for another path', async () => {
     const services = await embeddedServices()
     const root = await makeTree()

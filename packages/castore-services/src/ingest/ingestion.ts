@@ -7,12 +7,13 @@ import type { DirectoryPutter, DirectoryService } from '../directory-service.js'
 import { ContentStore } from './content-store.js'
 import { type BatchResult, type BatchStep, type FileBatch, walkBatches } from './file-batches.js'
 import { encodeEntry } from './file-cache.js'
-import type {
-  FileFailure,
-  PackFilesResult,
-  PackFilesTask,
-  ReadTreeResult,
-  ReadTreeTask,
+import {
+  FILES_PER_TASK,
+  type FileFailure,
+  type PackFilesResult,
+  type PackFilesTask,
+  type ReadTreeResult,
+  type ReadTreeTask,
 } from './file-tasks-protocol.js'
 import { FileWorkers } from './file-workers.js'
 import type { IngestPathOptions, IngestPathResult, IngestProgress, IngestServices } from './filesystem.js'
@@ -28,6 +29,8 @@ const SLOTS_PER_THREAD = 5
 /** So many slots are left for large files while tasks wait for their turn. */
 const RESERVED_SLOTS = 2
 const MAX_QUEUE = 16
+/** So many tasks of a known tree are done here, if no more files than a task has are to be read: threads take longer to start. */
+const KNOWN_TASKS = 256
 
 /** One run of {@link ingestPath}: hands stretches of the walk to threads, and takes their results in order. */
 export class Ingestion {
@@ -47,6 +50,8 @@ export class Ingestion {
   readonly #dispatched = new Set<FileBatch>()
   /** Whether the files are known from an earlier import. */
   #known = false
+  /** How many files were read. */
+  #read = 0
   #files = 0
   #symlinks = 0
   #bytes = 0
@@ -81,8 +86,9 @@ export class Ingestion {
     const queue: FileBatch[] = []
     let batch = take()
     // A tree of one task is not worth a thread.
-    const here = ahead.done === true
-    while (batch !== undefined) {
+    const isSmall = ahead.done === true
+    for (let done = 0; batch !== undefined; done++) {
+      const here = isSmall || (this.#known && this.#read <= FILES_PER_TASK && done < KNOWN_TASKS)
       this.#options.signal?.throwIfAborted()
       if (!here) {
         await this.#dispatch(batch)
@@ -240,6 +246,7 @@ export class Ingestion {
       throw read.failure === undefined ? new Error('a task made no progress') : failed(read.failure)
     }
     const slot = batch.slot!
+    this.#read += read.contents.length / 2
     this.#content.store(slot, read, packed)
     this.#stream(read, slot, 0)
     return read
