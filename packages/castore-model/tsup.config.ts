@@ -6,6 +6,7 @@ export default defineConfig({
   entry: {
     index: 'src/index.ts',
     proto: 'src/proto.ts',
+    wire: 'src/wire.ts',
     'blake3-native': 'src/blake3-native.node.ts',
     'blake3-wasm': 'src/blake3-wasm.ts',
     'blake3-platform.node': 'src/blake3-platform.node.ts',

@@ -6,18 +6,18 @@ import {
   encodeNode,
   type Node,
 } from '@neve/castore-model'
-import { fromUint64, toUint64 } from '@neve/castore-model/proto'
+import { checkU64 } from '@neve/castore-model/wire'
 import { ContentAddress, digestSize, NixHash, Signature, StorePath, StorePathError } from '@neve/nix-compat'
 import { caOfType, typeOfCa } from './ca-type.js'
-import { snix } from './generated/store-proto.js'
 import type { PathInfo } from './path-info.js'
 import { InvalidPathInfoError } from './path-info-error.js'
-
-/** The message `PathInfo`, as protobufjs has it; both generations have the same bytes. */
-export type PathInfoMessage = snix.store.v1.PathInfo.$Properties
-type NarInfoMessage = snix.store.v1.NARInfo.$Properties
-
-const NOTHING = new Uint8Array(0)
+import {
+  type NamedBytes,
+  type NarInfoMessage,
+  type PathInfoMessage,
+  readPathInfoMessage,
+  writePathInfoMessage,
+} from './path-info-message.js'
 
 /**
  * The message `PathInfo` of spec 07 section 2.3, canonically encoded. It is also the stored form.
@@ -27,21 +27,19 @@ const NOTHING = new Uint8Array(0)
 export function encodePathInfo(info: PathInfo): Uint8Array {
   const { deriver, ca, narSha256 } = info
   if (narSha256.length !== 32) throw wrongNarSha256(narSha256.length)
-  const named = encodeNode(new TextEncoder().encode(info.storePath.toString()), info.node)
-  const bytes = snix.store.v1.PathInfo.encode({
-    entry: snix.castore.v1.Entry.decode(named),
+  checkU64(info.narSize)
+  return writePathInfoMessage({
+    entry: encodeNode(new TextEncoder().encode(info.storePath.toString()), info.node),
     references: info.references.map(({ digest }) => digest),
-    narinfo: {
-      nar_size: toUint64(info.narSize),
-      nar_sha256: narSha256,
-      signatures: info.signatures.map(({ name, data }) => ({ name, data })),
-      reference_names: info.references.map(String),
-      ...(deriver && { deriver: { name: deriver.name, digest: deriver.digest } }),
-      ...(ca && { ca: { type: typeOfCa(ca), digest: ca.hash.digest } }),
+    narInfo: {
+      narSize: info.narSize,
+      narSha256,
+      signatures: info.signatures.map(({ name, data }) => ({ name, bytes: data })),
+      referenceNames: info.references.map(String),
+      deriver: deriver && { name: deriver.name, bytes: deriver.digest },
+      ca: ca && { type: typeOfCa(ca), digest: ca.hash.digest },
     },
-  }).finish()
-  // A plain array of its own: what comes out is a view of a pool.
-  return new Uint8Array(bytes)
+  })
 }
 
 /**
@@ -61,7 +59,7 @@ export function decodePathInfo(bytes: Uint8Array): PathInfo {
  */
 export function decodePathInfoMessage(bytes: Uint8Array): PathInfoMessage {
   try {
-    return snix.store.v1.PathInfo.decode(bytes)
+    return readPathInfoMessage(bytes)
   } catch (error) {
     throw new InvalidPathInfoError({ kind: 'Malformed' }, `cannot be read: ${messageOf(error)}`, error)
   }
@@ -69,23 +67,23 @@ export function decodePathInfoMessage(bytes: Uint8Array): PathInfoMessage {
 
 /** @throws InvalidPathInfoError */
 export function pathInfoOfMessage(message: PathInfoMessage): PathInfo {
-  const { narinfo } = message
-  if (narinfo === undefined || narinfo === null) {
+  const { narInfo } = message
+  if (narInfo === undefined) {
     throw new InvalidPathInfoError({ kind: 'NarInfoFieldMissing' }, 'has no narinfo')
   }
-  const references = readReferences(message.references ?? [], narinfo.reference_names ?? [])
+  const references = readReferences(message.references, narInfo.referenceNames)
   const { storePath, node } = readRoot(message)
-  const narSha256 = narinfo.nar_sha256 ?? NOTHING
+  const { narSize, narSha256 } = narInfo
   if (narSha256.length !== 32) throw wrongNarSha256(narSha256.length)
   return {
     storePath,
     node,
     references,
-    narSize: fromUint64(narinfo.nar_size ?? 0),
+    narSize,
     narSha256: new Uint8Array(narSha256),
-    deriver: readDeriver(narinfo),
-    signatures: (narinfo.signatures ?? []).map(readSignature),
-    ca: readCa(narinfo),
+    deriver: readDeriver(narInfo),
+    signatures: narInfo.signatures.map(readSignature),
+    ca: readCa(narInfo),
   }
 }
 
@@ -135,12 +133,12 @@ function readReferences(digests: readonly Uint8Array[], names: readonly string[]
 
 /** The store path and the node of the root, which is there and named after it. */
 export function readRoot({ entry }: PathInfoMessage): { readonly storePath: StorePath; readonly node: Node } {
-  if (entry === undefined || entry === null) {
+  if (entry === undefined) {
     throw new InvalidPathInfoError({ kind: 'NoEntryPresent' }, 'has no root node')
   }
   let named: ReturnType<typeof decodeNamedNode>
   try {
-    named = decodeNamedNode(snix.castore.v1.Entry.encode(entry).finish())
+    named = decodeNamedNode(entry)
   } catch (error) {
     if (!(error instanceof CastoreModelError || error instanceof DirectoryError)) throw error
     const detail = `has an invalid root node: ${error.message}`
@@ -158,31 +156,28 @@ export function readRoot({ entry }: PathInfoMessage): { readonly storePath: Stor
 }
 
 function readDeriver({ deriver }: NarInfoMessage): StorePath | undefined {
-  if (deriver === undefined || deriver === null) return undefined
-  const name = deriver.name ?? ''
+  if (deriver === undefined) return undefined
+  const { name, bytes } = deriver
   try {
-    return new StorePath(deriver.digest ?? NOTHING, name)
+    return new StorePath(bytes, name)
   } catch (error) {
     const detail = `has an invalid deriver ${shown(name)}: ${messageOf(error)}`
     throw new InvalidPathInfoError({ kind: 'InvalidDeriverField' }, detail, error)
   }
 }
 
-function readSignature(
-  { name, data }: snix.store.v1.NARInfo.Signature.$Properties,
-  index: number,
-): Signature {
+function readSignature({ name, bytes }: NamedBytes, index: number): Signature {
   try {
-    return new Signature(name ?? '', data ?? NOTHING)
+    return new Signature(name, bytes)
   } catch (error) {
-    const condition = { kind: 'InvalidSignature', index, length: data?.length ?? 0 } as const
+    const condition = { kind: 'InvalidSignature', index, length: bytes.length } as const
     throw new InvalidPathInfoError(condition, `has an invalid signature ${index}: ${messageOf(error)}`, error)
   }
 }
 
 function readCa({ ca }: NarInfoMessage): ContentAddress | undefined {
-  if (ca === undefined || ca === null) return undefined
-  const { type = 0, digest = NOTHING } = { type: ca.type ?? 0, digest: ca.digest ?? NOTHING }
+  if (ca === undefined) return undefined
+  const { type, digest } = ca
   const condition = { kind: 'InvalidCaField', type, length: digest.length } as const
   const known = caOfType(type)
   if (known === undefined) {

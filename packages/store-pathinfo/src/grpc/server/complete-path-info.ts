@@ -2,7 +2,8 @@ import type { CallOptions } from '@neve/castore-services'
 import { encodeNixbase32, type StorePath } from '@neve/nix-compat'
 import { StoreError } from '../../errors.js'
 import type { PathInfo } from '../../path-info.js'
-import { type PathInfoMessage, pathInfoOfMessage, readRoot } from '../../path-info-codec.js'
+import { pathInfoOfMessage, readRoot } from '../../path-info-codec.js'
+import type { PathInfoMessage } from '../../path-info-message.js'
 import type { NarCalculationService, PathInfoService } from '../../path-info-service.js'
 
 /**
@@ -17,12 +18,12 @@ export async function completePathInfo(
   narCalculation: NarCalculationService | undefined,
   options: CallOptions,
 ): Promise<PathInfo> {
-  if (narCalculation === undefined || (message.narinfo !== undefined && message.narinfo !== null)) {
+  if (narCalculation === undefined || message.narInfo !== undefined) {
     return pathInfoOfMessage(message)
   }
   const { storePath, node } = readRoot(message)
   const references: StorePath[] = []
-  for (const digest of message.references ?? []) {
+  for (const digest of message.references) {
     const known = digest.length === 20 ? await pathInfos.get(digest, options) : undefined
     if (known === undefined) {
       const hash = digest.length === 20 ? encodeNixbase32(digest) : `one of ${digest.length} bytes`

@@ -1,0 +1,4 @@
+/** Parts of the protobuf wire format, for messages that are read and written without a library. */
+export { WireReader } from './wire-reader.js'
+export { checkU64 } from './u64.js'
+export { varintLength, varintLength64, writeVarint, writeVarint64 } from './wire-writer.js'
