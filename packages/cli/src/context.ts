@@ -13,8 +13,8 @@ export interface GlobalOptions extends StoreOptions, LogOptions {
 
 /** What one run of a command works with. */
 export class Context {
-  /** The status to exit with: the worst of what was told to {@link fail}. */
-  exitCode: 0 | 1 | 2 = 0
+  /** The status to exit with: the worst of what was told to {@link fail}; 3 for what a command found out. */
+  exitCode: 0 | 1 | 2 | 3 = 0
   /** Set by what runs until it is told to stop: being interrupted is then no failure. */
   runsUntilStopped = false
   #logging: LogSettings = { level: 'info', format: 'text' }

@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { neve, noise, sampleTree, temporaryFolder } from './support.js'
@@ -31,6 +31,7 @@ async function guideStore() {
 async function runSection(heading: string, expected: readonly string[]): Promise<void> {
   const { folder, store, real } = await guideStore()
   const commands = commandsUnder(heading)
+  if (heading === 'Whether it is sound') cpSync(store, join(folder, 'backup-neve'), { recursive: true })
   expect(commands.map(([name, what]) => (name === 'store' ? what : name))).toEqual(expected)
   for (const words of commands) {
     const args = words.map((word) => real(word).replace(/^\/(backup|mnt)\//, `${folder}/$1-`))
@@ -41,5 +42,6 @@ async function runSection(heading: string, expected: readonly string[]): Promise
 
 test.each([
   ['What a store holds', ['info', 'info', 'du', 'why', 'diff']],
+  ['Whether it is sound', ['verify', 'verify', 'verify', 'verify', 'verify']],
   ['Backups', ['snapshot', 'verify', 'snapshot']],
 ])('what docs/operations.md shows under %s works as it is shown', runSection)

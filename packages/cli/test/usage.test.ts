@@ -93,6 +93,8 @@ describe('mistakes in the command line give one line and status 2', () => {
     [['store', 'diff', ADDRESS], "missing required argument 'other'"],
     [['verify', '--all', '--repair'], '--repair needs --from ADDRESS'],
     [['verify', '--all', '--from', 'x'], '--from is for --repair'],
+    [['verify', '--resume', 'x', ADDRESS], '--resume is for --all'],
+    [['verify', '--all', '--bandwidth', 'fast'], '--bandwidth "fast": expected a number of bytes'],
     [['push', '--to', 'x', '--all', ADDRESS], '--all takes no store paths'],
     [['pull', '--from', 'x', DIGEST], 'expected a store path'],
     [['pull', '--from', 'redb:///x', ADDRESS], 'write embedded:/path/to/folder'],

@@ -13,7 +13,7 @@ import { KEY_LENGTH } from './record.js'
 import { SegmentFiles, segmentName } from './segment.js'
 import { type SnapshotOptions, type SnapshotReport, snapshotStore } from './snapshot.js'
 import { SEGMENT_SIZE, StoreWriter } from './store-writer.js'
-import type { Location } from './table-values.js'
+import { decodeLocation, type Location } from './table-values.js'
 import { Tables } from './tables.js'
 import type { WriteSession } from './write-session.js'
 
@@ -313,6 +313,29 @@ export class EmbeddedStore implements AsyncDisposable {
       throw new EmbeddedStoreError('no-permission', 'the store is open for reading only')
     this.#hasWritten = true
     return this.#writer.session()
+  }
+
+  /**
+   * Takes content out of the index that cannot be read where it lies: from then on it is missing, for readers, and for who
+   * would pass over writing it. Nothing is done where somebody has written it again, elsewhere.
+   *
+   * @param at where it was found to be damaged
+   * @returns whether it was taken out
+   * @throws {@link EmbeddedStoreError} `no-permission` when the store is open for reading only
+   */
+  async forgetContent(key: Uint8Array, at: Location): Promise<boolean> {
+    this.#check(key)
+    if (this.#writer === undefined)
+      throw new EmbeddedStoreError('no-permission', 'the store is open for reading only')
+    // A transaction of its own must not become part of one that is under way.
+    while (this.#tables.isPublishing) await sleep(RETRY)
+    return this.#tables.transact(1, ({ index }) => {
+      const value = index.get(key)
+      const now = value && decodeLocation(value)
+      if (now?.segment !== at.segment || now.offset !== at.offset) return false
+      index.removeSync(key)
+      return true
+    })
   }
 
   /**

@@ -98,4 +98,5 @@ export {
   type VerifyProgress,
   verifyPaths,
 } from './verify/verify-paths.js'
+export { type VerifyState, VerifyStateFile } from './verify/verify-state.js'
 export { type TreeStep, walkNode } from './walk-node.js'

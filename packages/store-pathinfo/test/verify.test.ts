@@ -280,6 +280,8 @@ describe('services that have trouble', () => {
         const value: unknown = Reflect.get(blobs, name) ?? Reflect.get(target, name, target)
         return typeof value === 'function' ? value.bind(target) : value
       },
+      // Nobody is to go past it.
+      has: (target, name) => name !== 'engine' && Reflect.has(target, name),
     })
     return new Store({ blobs: changed, directories: store.directories, pathInfos: store.pathInfos })
   }

@@ -41,6 +41,8 @@ export interface Damage extends Fault {
   readonly path: Uint8Array
   /** Whether it was mended, and found sound afterwards. */
   readonly repaired: boolean
+  /** Whether it was not mended, and is marked as missing: see {@link VerifyPathsOptions.mark}. */
+  readonly marked: boolean
 }
 
 /** What was found out about one store path. */

@@ -39,6 +39,7 @@ export class TreeCheck {
   readonly #root: Node
   readonly #known: Known
   readonly #repair: Repair | undefined
+  readonly #mark: (fault: Fault) => Promise<boolean>
   readonly #seen = new Set<string>()
   /** Directories of which nothing but what is below them can be wrong any more. */
   readonly #walked: string[] = []
@@ -49,12 +50,14 @@ export class TreeCheck {
     { storePath, node }: { readonly storePath: StorePath; readonly node: Node },
     known: Known,
     repair: Repair | undefined,
+    mark: (fault: Fault) => Promise<boolean>,
   ) {
     this.#store = store
     this.#storePath = storePath
     this.#root = node
     this.#known = known
     this.#repair = repair
+    this.#mark = mark
   }
 
   /** Walks the directories, and gives the files to be checked: depth first, in order of names. */
@@ -70,7 +73,7 @@ export class TreeCheck {
       this.directories++
       if (!sizeAccepted(node.size, directory)) {
         const detail = `directory ${node.digest} has size ${directory.size()}, its node says ${node.size}`
-        this.#add({ kind: 'wrong-size', digest: node.digest, detail }, path, false)
+        await this.#add({ kind: 'wrong-size', digest: node.digest, detail }, path, false)
       }
       this.#walked.push(node.digest.key)
       open.push({ directory, path, next: 0 })
@@ -92,6 +95,13 @@ export class TreeCheck {
     }
   }
 
+  /** Takes note of one of them that was found to be sound. */
+  sound({ file }: PlacedFile): void {
+    this.blobs++
+    this.bytes += Number(file.size)
+    this.#remember(file.digest.key)
+  }
+
   /** Checks one of them, a second time where anything seems wrong; mends it if that is wanted. */
   async blob({ file, path }: PlacedFile, options: CallOptions): Promise<void> {
     const { blobs } = this.#store
@@ -107,7 +117,7 @@ export class TreeCheck {
     const left = stored === true ? await checkBlob(blobs, file, options) : faults
     const isLeft = (fault: Fault): boolean =>
       left.some(({ kind, digest }) => kind === fault.kind && digest?.key === fault.digest?.key)
-    for (const fault of faults) this.#add(fault, path, !isLeft(fault))
+    for (const fault of faults) await this.#add(fault, path, !isLeft(fault))
   }
 
   /** To be called after the last file, when nothing is damaged. */
@@ -124,7 +134,7 @@ export class TreeCheck {
     this.#closure = undefined
     const stored = await this.#repair?.directory(digest, root, this.#storePath, options)
     if (stored === true) found = await this.#look(digest, options)
-    this.#add(fault, path, !('kind' in found))
+    await this.#add(fault, path, !('kind' in found))
     return 'kind' in found ? undefined : found
   }
 
@@ -165,8 +175,9 @@ export class TreeCheck {
     return closure
   }
 
-  #add(fault: Fault, path: Uint8Array, repaired: boolean): void {
-    this.damages.push({ ...fault, storePath: this.#storePath, path, repaired })
+  async #add(fault: Fault, path: Uint8Array, repaired: boolean): Promise<void> {
+    const marked = !repaired && (await this.#mark(fault))
+    this.damages.push({ ...fault, storePath: this.#storePath, path, repaired, marked })
   }
 
   #remember(key: string): void {

@@ -8,7 +8,10 @@ import type { PathInfoService } from '../path-info-service.js'
 import type { PushSource } from '../push/push-closure.js'
 import type { Store } from '../store.js'
 import type { Damage, Fault, VerifiedPath } from './damage.js'
+import { markDamaged } from './mark-damaged.js'
+import { QuickCheck } from './quick-check.js'
 import { Repair } from './repair.js'
+import { Throttle } from './throttle.js'
 import { type Known, type PlacedFile, TreeCheck } from './tree-check.js'
 
 /** How far a verification has come. */
@@ -26,7 +29,17 @@ export interface VerifyPathsOptions extends CallOptions {
   readonly references?: boolean | undefined
   /** Take what is missing or damaged from these stores, the first that has it. Default: nothing is mended. */
   readonly repairFrom?: readonly PushSource[] | undefined
-  /** Blobs that are checked at once, 1 to 256. Default: 16. */
+  /**
+   * Mark what is damaged and was not mended as missing, in an embedded store: readers are told that it is missing, and
+   * importers store it anew. Default: false.
+   */
+  readonly mark?: boolean | undefined
+  /** The most bytes of blobs to read in a second. Default: no limit. */
+  readonly bandwidth?: number | undefined
+  /**
+   * Blobs that are checked at once, 1 to 256; in an embedded store as many as there are
+   * threads. Default: 16.
+   */
   readonly concurrency?: number | undefined
   /** Called often: keep it short. */
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
@@ -36,6 +49,8 @@ export interface VerifyPathsOptions extends CallOptions {
 const MOST_REMEMBERED = 2_000_000
 /** Store paths under way at once: many are small. */
 const PATHS_AT_ONCE = 4
+/** Path infos that are listed at once. */
+const PAGE = 256
 
 /**
  * Checks that everything that store paths stand for is there and sound: path info, root, directories, blobs by the chunk,
@@ -43,7 +58,9 @@ const PATHS_AT_ONCE = 4
  * wrong is looked at a second time before it is called damaged. What several paths share is read once.
  *
  * With `repairFrom`, what is missing or damaged is taken from there, looked at again, and told as `repaired`; nothing else
- * is written.
+ * is written, unless `mark` is set.
+ *
+ * In an embedded store threads read and hash, each blob in the order of the walk.
  *
  * Memory: 2 million digests, the digests of one path's directories and blobs for each of four paths, and what
  * `concurrency` blobs take.
@@ -62,27 +79,38 @@ export async function* verifyPaths(
     throw new StoreError('invalid-input', `invalid concurrency: expected 1 to 256, got ${concurrency}`)
   }
   const verification = new Verification(store, options, concurrency)
-  yield* mapOrdered(targets, PATHS_AT_ONCE, (target, stop) => verification.path(target, { signal: stop }), {
-    signal,
-  })
+  const path = (target: StorePath | Uint8Array, stop: AbortSignal) =>
+    verification.path(target, { signal: stop })
+  try {
+    yield* mapOrdered(targets, PATHS_AT_ONCE, path, { signal })
+  } finally {
+    await verification.close()
+  }
 }
 
 /**
- * The digests of all store paths of a store, those of damaged path infos too where the store can tell them.
+ * The digests of all store paths of a store, in their order; those of damaged path infos too where the store can tell them.
  *
  * @throws on iterating: StoreError `unsupported` when the store cannot list
  */
 export async function* allPathDigests(
   { engine, pathInfos }: Pick<Store, 'engine' | 'pathInfos'>,
-  { signal }: CallOptions = {},
+  { after, signal }: CallOptions & { readonly after?: Uint8Array | undefined } = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   if (engine === undefined) {
-    for await (const { storePath } of pathInfos.list({ signal })) yield storePath.digest
-    return
+    for (let last = after; ; ) {
+      let found = 0
+      for await (const { storePath } of pathInfos.list({ after: last, limit: PAGE, signal })) {
+        found++
+        last = storePath.digest
+        yield last
+      }
+      if (found < PAGE) return
+    }
   }
-  for (const [digest] of engine.entries('pathInfos')) {
+  for (const [digest] of engine.entries('pathInfos', after)) {
     signal?.throwIfAborted()
-    yield digest
+    if (after === undefined || compareBytes(digest, after) > 0) yield digest
   }
 }
 
@@ -124,6 +152,9 @@ class Verification {
   readonly #options: VerifyPathsOptions
   readonly #concurrency: number
   readonly #repair: Repair | undefined
+  readonly #mark: (fault: Fault) => Promise<boolean>
+  readonly #throttle: Throttle
+  readonly #quick: QuickCheck | undefined
   readonly #known: Known = { sound: new Set(), most: MOST_REMEMBERED }
   #paths = 0
   #bytes = 0
@@ -134,6 +165,14 @@ class Verification {
     this.#concurrency = Math.max(1, Math.ceil(concurrency / PATHS_AT_ONCE))
     const { repairFrom = [] } = options
     this.#repair = repairFrom.length === 0 ? undefined : new Repair(store, repairFrom)
+    this.#throttle = new Throttle(options.bandwidth)
+    const { engine } = store
+    this.#quick = engine && new QuickCheck(engine, this.#throttle)
+    this.#mark = async (fault) => options.mark === true && engine !== undefined && markDamaged(engine, fault)
+  }
+
+  async close(): Promise<void> {
+    await this.#quick?.close()
   }
 
   async path(target: StorePath | Uint8Array, options: CallOptions): Promise<VerifiedPath> {
@@ -141,7 +180,7 @@ class Verification {
     const named = target instanceof Uint8Array ? undefined : target
     const damages: Damage[] = []
     const told = (fault: Fault, repaired: boolean, storePath = named): void => {
-      damages.push({ ...fault, storePath, path: new Uint8Array(0), repaired })
+      damages.push({ ...fault, storePath, path: new Uint8Array(0), repaired, marked: false })
     }
     const info = await this.#pathInfo(digest, named, told, options)
     if (info === undefined) {
@@ -202,14 +241,24 @@ class Verification {
   }
 
   async #tree(info: PathInfo, { signal }: CallOptions): Promise<TreeCheck> {
-    const tree = new TreeCheck(this.#store, info, this.#known, this.#repair)
-    const check = async (placed: PlacedFile, stop: AbortSignal): Promise<void> => {
-      await tree.blob(placed, { signal: stop })
-      this.#bytes += Number(placed.file.size)
-      this.#tell()
-    }
+    const tree = new TreeCheck(this.#store, info, this.#known, this.#repair, this.#mark)
     const files = tree.files({ signal })
-    for await (const _checked of mapOrdered(files, this.#concurrency, check, { signal }));
+    const check = async (placed: PlacedFile, stop: AbortSignal): Promise<void> => {
+      await this.#throttle.take(Number(placed.file.size), { signal: stop })
+      await tree.blob(placed, { signal: stop })
+      this.#checked(placed)
+    }
+    if (this.#quick === undefined) {
+      for await (const _checked of mapOrdered(files, this.#concurrency, check, { signal }));
+    } else {
+      for await (const { files: some, sound } of this.#quick.check(files, { signal })) {
+        for (const placed of some) {
+          if (!sound) await tree.blob(placed, { signal })
+          else tree.sound(placed)
+          this.#checked(placed)
+        }
+      }
+    }
     if (tree.damages.every(({ repaired }) => repaired)) tree.rememberDirectories()
     return tree
   }
@@ -236,6 +285,11 @@ class Verification {
       const detail = `${reference.toAbsolute()}, which it references, is not in the store`
       told({ kind: 'reference-missing', digest: undefined, detail }, repaired, storePath)
     }
+  }
+
+  #checked({ file }: PlacedFile): void {
+    this.#bytes += Number(file.size)
+    this.#tell()
   }
 
   #tell(): void {
