@@ -327,9 +327,7 @@ export class EmbeddedStore implements AsyncDisposable {
     this.#check(key)
     if (this.#writer === undefined)
       throw new EmbeddedStoreError('no-permission', 'the store is open for reading only')
-    // A transaction of its own must not become part of one that is under way.
-    while (this.#tables.isPublishing) await sleep(RETRY)
-    return this.#tables.transact(1, ({ index }) => {
+    return await this.#tables.transact(1, ({ index }) => {
       const value = index.get(key)
       const now = value && decodeLocation(value)
       if (now?.segment !== at.segment || now.offset !== at.offset) return false
