@@ -2,6 +2,7 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { neve, newStore, ONE_LINE, temporaryFolder } from './support.js'
+import { serving } from './whole-store-daemon.js'
 
 function files(): string[] {
   const folder = temporaryFolder()
@@ -51,6 +52,39 @@ test('without roots nothing goes, unless that is meant', async () => {
   expect((await run('path-info', lines[0]!)).code).toBe(0)
   expect((await run('gc', '--all', '--older-than', '0')).lines.sort()).toEqual([...lines].sort())
   expect((await run('path-info', lines[0]!)).code).toBe(1)
+})
+
+test('garbage goes while a daemon runs and serves', async () => {
+  const daemon = await serving('--gc-grace', '0s')
+  const [one, two] = files()
+  const imported = await neve(['import', one!, two!, ...daemon.at])
+  const [kept, garbage] = imported.lines as [string, string]
+  const here = ['--store', daemon.store]
+  expect(await neve(['root', 'add', 'kept', kept, ...here])).toMatchObject({ code: 0, stderr: '' })
+  const collected = await neve(['gc', '--older-than', '0', '--json', ...here])
+  expect(JSON.parse(collected.lines[0]!)).toMatchObject({ paths: [garbage], waitingFor: [] })
+  expect(collected.code).toBe(0)
+  expect((await neve(['path-info', garbage, ...daemon.at])).code).toBe(1)
+  expect((await neve(['cat', kept, ...daemon.at])).stdout.toString()).toBe('one '.repeat(5000))
+  // It is stored anew.
+  expect((await neve(['import', two!, ...daemon.at])).lines).toEqual([garbage])
+  expect((await neve(['cat', garbage, ...daemon.at])).stdout.toString()).toBe('two '.repeat(5000))
+  expect(await neve(['verify', '--all', '--nar', ...here])).toMatchObject({ code: 0, lines: [] })
+})
+
+test('a daemon lets garbage go only when its clients had their time', async () => {
+  const daemon = await serving('--gc-grace', '1h')
+  const [one, two] = files()
+  const { lines } = await neve(['import', one!, two!, ...daemon.at])
+  const here = ['--store', daemon.store]
+  const collected = await neve(['gc', '--older-than', '0', '--all', '--wait', '3s', '--json', ...here])
+  expect(JSON.parse(collected.lines[0]!)).toMatchObject({ waitingFor: [daemon.child.pid] })
+  expect(collected.code).toBe(1)
+  // It says so to nobody any more, and has it nevertheless.
+  expect((await neve(['import', one!, ...daemon.at])).lines).toEqual(lines.slice(0, 1))
+  expect(await daemon.stop()).toBe(0)
+  const rest = await neve(['gc', '--older-than', '0', '--all', '--dry-run', ...here])
+  expect(rest.lines.sort()).toEqual([...lines].sort())
 })
 
 test.each([

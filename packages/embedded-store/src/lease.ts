@@ -74,6 +74,13 @@ export class Lease {
     return this.#epoch
   }
 
+  /** Says that what was condemned up to an epoch is leaned upon no more. */
+  renew(epoch: number): void {
+    if (!this.#open || epoch <= this.#epoch) return
+    ftruncateSync(this.#descriptor, epoch)
+    this.#epoch = epoch
+  }
+
   release(): void {
     if (!this.#open) return
     this.#open = false

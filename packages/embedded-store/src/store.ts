@@ -88,6 +88,8 @@ export class EmbeddedStore implements AsyncDisposable {
   readonly #layout: StoreLayout
   readonly #segmentSize: number
   readonly #lease: Lease | undefined
+  /** What was condemned up to this epoch is taken for absent. */
+  #goesBy: number
   #hasWritten = false
   #closed = false
   #closing: Promise<void> | undefined
@@ -109,6 +111,8 @@ export class EmbeddedStore implements AsyncDisposable {
     const writes = options.readOnly !== true
     this.#writer = writes ? new StoreWriter(layout.segments, tables, salt, this.#segmentSize) : undefined
     this.#lease = writes ? Lease.take(layout.leases, () => this.#epoch()) : undefined
+    // One without a lease may work for another that has one.
+    this.#goesBy = this.#lease?.epoch ?? Number.POSITIVE_INFINITY
   }
 
   /**
@@ -174,8 +178,8 @@ export class EmbeddedStore implements AsyncDisposable {
     const { condemned } = this.#tables
     if (!condemned.any) return false
     const epoch = condemned.epochOf(what, key)
-    // What was condemned later waits for this instance; one without a lease may work for another that has one.
-    return epoch !== undefined && epoch <= (this.#lease?.epoch ?? epoch)
+    // What was condemned later waits for this instance.
+    return epoch !== undefined && epoch <= this.#goesBy
   }
 
   /** Whether something is there to be leaned on: stored, and not {@link isCondemned | condemned}. Nothing is read. */
@@ -195,6 +199,24 @@ export class EmbeddedStore implements AsyncDisposable {
     if (this.#lease === undefined)
       throw new EmbeddedStoreError('no-permission', 'the store is open for reading only')
     return liftBeside(this.#layout.leases, this.#tables, keys)
+  }
+
+  /**
+   * Lets the garbage collector remove what it has condemned since this instance was opened, while it stays open. From the
+   * call on, all that is condemned by then is taken for absent here; who began before may still lean on it.
+   *
+   * @param settled waits for them: for all that was begun before the call, and for as long as somebody outside may go by
+   *   what it was told. Where it rejects, everything stays as it is
+   * @returns false when nothing was condemned since
+   */
+  async renewLease(settled: () => Promise<unknown>): Promise<boolean> {
+    this.#checkOpen()
+    const epoch = this.#epoch()
+    if (this.#lease === undefined || epoch <= this.#lease.epoch) return false
+    this.#goesBy = Math.max(this.#goesBy, epoch)
+    await settled()
+    this.#lease.renew(epoch)
+    return true
   }
 
   /**

@@ -250,3 +250,29 @@ it('nobody lifts while somebody marks and sweeps', async () => {
   }
   expect(await store.lift([])).toBe(true)
 })
+
+it('who stays open and renews its lease is waited for until all that began before has ended', async () => {
+  const folder = temporaryFolder()
+  await using store = await EmbeddedStore.open(folder)
+  await write(store, ['garbage'])
+  await using collecting = await EmbeddedStore.open(folder)
+  using collector = collecting.collect()
+  expect(await store.renewLease(() => Promise.reject(new Error('nothing was condemned')))).toBe(false)
+  const epoch = await collector.condemn([directory('garbage')])
+  store.refresh()
+  expect(store.isCondemned('directories', directory('garbage').key)).toBe(false)
+
+  await expect(store.renewLease(() => Promise.reject(new Error('stopped')))).rejects.toThrow('stopped')
+  expect(collector.safeEpoch()).toBeLessThan(epoch)
+  const renewing = store.renewLease(async () => {
+    // From now on nobody leans on it, while those who did may still be at work.
+    expect(store.isCondemned('directories', directory('garbage').key)).toBe(true)
+    expect(collector.safeEpoch()).toBeLessThan(epoch)
+  })
+  expect(await renewing).toBe(true)
+  expect(collector.safeEpoch()).toBe(epoch)
+  expect(await drain(collector.sweep([directory('garbage')], epoch))).toMatchObject([
+    [{ what: 'directories' }],
+  ])
+  expect(store.has('directories', directory('garbage').key)).toBe(false)
+})

@@ -8,6 +8,7 @@ import type { StoreOperation } from '@neve/castore-services/telemetry'
 import type { Store } from '@neve/store-pathinfo'
 import type { Logger } from '../observe/logger.js'
 import { observeServer, type StoreBackends } from '../observe/observed-server.js'
+import type { LeaseRenewal } from './lease-renewal.js'
 import type { DaemonOptions } from './options.js'
 import type { ProtocolServer } from './store-server.js'
 
@@ -21,6 +22,8 @@ export interface ProtocolParts {
   readonly tokens: AccessTokens | undefined
   /** Told of what the store did, where somebody counts it. */
   readonly onOperation: ((operation: StoreOperation) => void) | undefined
+  /** Is told of every call that may lean on what is in the store; undefined where nobody waits for that. */
+  readonly lease: LeaseRenewal | undefined
   /** Fires when the server is about to close. */
   readonly stop: AbortSignal
 }
@@ -30,7 +33,7 @@ export async function grpcServer({
   services,
   ...parts
 }: ProtocolParts & { readonly services: 'store' | 'castore' }): Promise<ProtocolServer> {
-  const { options, store, backends, log, tls, tokens, stop } = parts
+  const { options, store, backends, log, tls, tokens, lease, stop } = parts
   const { verifyPut, list } = options
   const observe = await observeServer({ backends, log, stop })
   const pathInfos = services === 'store' ? await import('@neve/store-pathinfo/grpc/server') : undefined
@@ -42,6 +45,7 @@ export async function grpcServer({
     extend(registry) {
       if (tokens !== undefined) registry.use(requireTokens(tokens))
       pathInfos?.addPathInfoService(registry, store.pathInfos, { contents: store, list })
+      if (lease !== undefined) registry.observe((_, serve) => lease.during(serve))
       observe(registry)
     },
   })

@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { GlobalOptions } from '../context.js'
 import type { HttpOptions } from '../http/options.js'
+import { parseDuration } from '../numbers.js'
 import type { ListenRequest } from './listening.js'
 
 /** Who may connect to a socket file. */
@@ -34,6 +35,8 @@ export interface DaemonOptions extends GlobalOptions, ListeningOptions, AccessOp
   readonly verifyPut?: boolean
   readonly workers: number
   readonly grace: number
+  /** In milliseconds. */
+  readonly gcGrace: number
   readonly readyFd?: number
   /** Where the binary cache is served beside gRPC. */
   readonly http?: readonly string[]
@@ -156,6 +159,11 @@ function addServingOptions(command: Command, defaultListen: string): Command {
       new Option('--grace <seconds>', 'how long calls that run may go on after a stop')
         .default(10)
         .argParser(parseSeconds),
+    )
+    .addOption(
+      new Option('--gc-grace <duration>', 'how long clients may go by what they were told of garbage')
+        .default(3_600_000, '1h')
+        .argParser((text) => parseDuration('--gc-grace', text)),
     )
     .option(
       '--ready-fd <number>',

@@ -43,11 +43,13 @@ export async function openServer(
   options: DaemonOptions,
   services: ServedServices,
 ): Promise<StoreServer> {
-  const [{ AccessTokens }, { readTls }, { observedStore, storeBackends }] = await Promise.all([
-    import('@neve/castore-services/grpc/server'),
-    import('./access.js'),
-    import('../observe/observed-server.js'),
-  ])
+  const [{ AccessTokens }, { readTls }, { observedStore, storeBackends }, { LeaseRenewal }] =
+    await Promise.all([
+      import('@neve/castore-services/grpc/server'),
+      import('./access.js'),
+      import('../observe/observed-server.js'),
+      import('./lease-renewal.js'),
+    ])
   const log = await context.log()
   const { readOnly = false, tokenFile } = options
   const tls = readTls(options)
@@ -58,14 +60,18 @@ export async function openServer(
   const metrics = services.http && new (await import('../http/http-metrics.js')).HttpMetrics()
   const onOperation = metrics && ((operation: StoreOperation) => metrics.countOperation(operation))
   const store = observedStore(opened, onOperation)
+  const lease = LeaseRenewal.of(opened, options.gcGrace, (error) =>
+    log.error(describe(error, context.io.debug)),
+  )
   const closeStores = async () => {
+    await lease?.close()
     if (store !== opened) await store.close()
     await opened.close()
   }
   const servers: Partial<Record<Protocol, ProtocolServer>> = {}
   try {
     const backends = storeBackends(store, log)
-    const parts = { options, tls, tokens, log, backends, onOperation, stop: stopping.signal }
+    const parts = { options, tls, tokens, log, backends, lease, onOperation, stop: stopping.signal }
     if (services.grpc !== undefined) {
       const { grpcServer } = await import('./grpc-protocol.js')
       const served = readOnly ? await readonlyStore(store) : store

@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net'
-import type { HttpHandler } from '@neve/nar-bridge'
+import type { BridgeRequest, HttpHandler } from '@neve/nar-bridge'
 import { type Access, BridgeServer } from '@neve/nar-bridge/server'
 import type { ProtocolParts } from '../daemon/grpc-protocol.js'
+import type { LeaseRenewal } from '../daemon/lease-renewal.js'
 import type { ProtocolServer } from '../daemon/store-server.js'
 import type { Logger } from '../observe/logger.js'
 import { shown } from './binary-cache.js'
@@ -58,7 +59,7 @@ async function openCaches(
   parts: ProtocolParts & { readonly metrics: HttpMetrics },
   plans: readonly CachePlan[],
 ): Promise<Served> {
-  const { metrics, tokens } = parts
+  const { metrics, tokens, lease } = parts
   const [{ openBinaryCaches }, { withOperations }] = await Promise.all([
     import('./binary-caches.js'),
     import('./operations.js'),
@@ -67,7 +68,7 @@ async function openCaches(
   const { backends } = caches
   const prefixes = plans.map(({ prefix }) => prefix).filter((prefix) => prefix !== '')
   return {
-    handler: withOperations(caches.handler, { backends, metrics, tokens }),
+    handler: withOperations(whileServed(caches.handler, lease), { backends, metrics, tokens }),
     onAccess: (access) => metrics.count(belowPrefix(access, prefixes)),
     reload: () => caches.reload(),
     close: async () => await caches[Symbol.asyncDispose](),
