@@ -22,8 +22,8 @@ export interface ProtocolParts {
   readonly tokens: AccessTokens | undefined
   /** Told of what the store did, where somebody counts it. */
   readonly onOperation: ((operation: StoreOperation) => void) | undefined
-  /** Is told of every call that may lean on what is in the store; undefined where nobody waits for that. */
-  readonly lease: LeaseRenewal | undefined
+  /** Has every call served that may lean on what is in a store. */
+  readonly lease: LeaseRenewal
   /** Fires when the server is about to close. */
   readonly stop: AbortSignal
 }
@@ -45,7 +45,7 @@ export async function grpcServer({
     extend(registry) {
       if (tokens !== undefined) registry.use(requireTokens(tokens))
       pathInfos?.addPathInfoService(registry, store.pathInfos, { contents: store, list })
-      if (lease !== undefined) registry.observe((_, serve) => lease.during(serve))
+      registry.observe((_, serve) => lease.during(serve))
       observe(registry)
     },
   })

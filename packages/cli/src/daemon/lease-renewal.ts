@@ -2,6 +2,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { EmbeddedBlobService } from '@neve/castore-services/blob/embedded'
 import type { Store } from '@neve/store-pathinfo'
 
+type Engine = EmbeddedBlobService['engine']
+
 /** How often it is looked whether somebody waits for the lease, in milliseconds. */
 const LOOK_EVERY = 1000
 
@@ -11,37 +13,32 @@ const LOOK_EVERY = 1000
  * time is over that clients are given.
  */
 export class LeaseRenewal {
-  readonly #engine: EmbeddedBlobService['engine']
   readonly #grace: number
   readonly #onError: (error: unknown) => void
   readonly #calls = new Set<Promise<unknown>>()
   readonly #stop = new AbortController()
-  readonly #timer: NodeJS.Timeout
-  #renewing: Promise<void> | undefined
-
-  private constructor(
-    engine: EmbeddedBlobService['engine'],
-    grace: number,
-    onError: (error: unknown) => void,
-  ) {
-    this.#engine = engine
-    this.#grace = grace
-    this.#onError = onError
-    this.#timer = setInterval(() => {
-      this.#renewing ??= this.#renew().finally(() => {
-        this.#renewing = undefined
-      })
-    }, LOOK_EVERY).unref()
-  }
+  readonly #timers: NodeJS.Timeout[] = []
+  readonly #renewing = new Map<Engine, Promise<void>>()
 
   /**
    * @param grace in milliseconds
-   * @param onError gets what keeps the lease from being renewed
-   * @returns undefined for a store of which nothing is collected
+   * @param onError gets what keeps a lease from being renewed
    */
-  static of(store: Store, grace: number, onError: (error: unknown) => void): LeaseRenewal | undefined {
-    const engine = store.blobs instanceof EmbeddedBlobService ? store.blobs.engine : undefined
-    return engine === undefined || engine.readOnly ? undefined : new LeaseRenewal(engine, grace, onError)
+  constructor(grace: number, onError: (error: unknown) => void) {
+    this.#grace = grace
+    this.#onError = onError
+  }
+
+  /** Looks after a store, if garbage can be collected in it. */
+  add({ blobs }: Store): void {
+    if (!(blobs instanceof EmbeddedBlobService) || blobs.engine.readOnly) return
+    const { engine } = blobs
+    const look = (): void => {
+      if (this.#renewing.has(engine)) return
+      const renewing = this.#renew(engine).finally(() => this.#renewing.delete(engine))
+      this.#renewing.set(engine, renewing)
+    }
+    this.#timers.push(setInterval(look, LOOK_EVERY).unref())
   }
 
   /** Has a call served, and gives what it gives. */
@@ -55,26 +52,22 @@ export class LeaseRenewal {
     }
   }
 
-  async #renew(): Promise<void> {
+  async #renew(engine: Engine): Promise<void> {
     const { signal } = this.#stop
+    const begun = (): Promise<unknown>[] => [...this.#calls].map((call) => call.catch(() => undefined))
     try {
-      await this.#engine.renewLease(() =>
-        Promise.all([sleep(this.#grace, undefined, { signal, ref: false }), ...this.#begun()]),
+      await engine.renewLease(() =>
+        Promise.all([sleep(this.#grace, undefined, { signal, ref: false }), ...begun()]),
       )
     } catch (error) {
       if (!signal.aborted) this.#onError(error)
     }
   }
 
-  /** The calls that are under way, each settled in some way. */
-  #begun(): Promise<unknown>[] {
-    return [...this.#calls].map((call) => call.catch(() => undefined))
-  }
-
-  /** Renews no more. To be called before the store is closed. */
+  /** Renews no more. To be called before the stores are closed. */
   async close(): Promise<void> {
-    clearInterval(this.#timer)
+    for (const timer of this.#timers) clearInterval(timer)
     this.#stop.abort()
-    await this.#renewing
+    await Promise.all(this.#renewing.values())
   }
 }

@@ -60,11 +60,9 @@ export async function openServer(
   const metrics = services.http && new (await import('../http/http-metrics.js')).HttpMetrics()
   const onOperation = metrics && ((operation: StoreOperation) => metrics.countOperation(operation))
   const store = observedStore(opened, onOperation)
-  const lease = LeaseRenewal.of(opened, options.gcGrace, (error) =>
-    log.error(describe(error, context.io.debug)),
-  )
+  const lease = new LeaseRenewal(options.gcGrace, (error) => log.error(describe(error, context.io.debug)))
+  lease.add(opened)
   const closeStores = async () => {
-    await lease?.close()
     if (store !== opened) await store.close()
     await opened.close()
   }
@@ -82,6 +80,7 @@ export async function openServer(
       servers.http = await httpServer({ ...parts, store, metrics, serving: services.http })
     }
   } catch (error) {
+    await lease.close()
     await Promise.all(Object.values(servers).map((server) => server.close(0)))
     await closeStores()
     throw error
@@ -96,6 +95,7 @@ export async function openServer(
     },
     async close(grace) {
       stopping.abort()
+      await lease.close()
       await Promise.all(Object.values(servers).map((server) => server.close(grace)))
       await closeStores()
     },

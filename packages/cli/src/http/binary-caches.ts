@@ -66,7 +66,7 @@ class Stores {
   }
 
   async of({ prefix, store: address }: CachePlan): Promise<Store> {
-    const { store, options, log, onOperation } = this.#parts
+    const { store, options, log, lease, onOperation } = this.#parts
     if (address === undefined || address === options.store) return store
     const known = this.#known.get(address)
     if (known !== undefined) return known
@@ -74,6 +74,7 @@ class Stores {
     const { openStore } = await import('@neve/store-pathinfo')
     const own = await openStore(address, { readOnly })
     this.#opened.push(own)
+    lease.add(own)
     const observed = observedStore(own, onOperation)
     this.#known.set(address, observed)
     const backends = Object.entries(storeBackends(observed, log)).map(

@@ -75,6 +75,13 @@ async function openCaches(
   }
 }
 
+/** Tells of each request while it is answered. Its body has come by then; that of the answer leans on nothing. */
+function whileServed(handler: HttpHandler, lease: LeaseRenewal): HttpHandler {
+  return Object.assign((request: Request) => lease.during(() => handler(request)), {
+    answer: (request: BridgeRequest) => lease.during(() => handler.answer(request)),
+  })
+}
+
 /** The request as the cache saw it: its route does not depend on where the cache is. */
 function belowPrefix(access: Access, prefixes: readonly string[]): Access {
   const { target } = access
