@@ -1,5 +1,4 @@
 import { existsSync } from 'node:fs'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { Collector, liftBeside, type StoredKey } from './collector.js'
 import type { Condemnable } from './condemned.js'
 import { ContentReader, type ContentReaderOptions } from './content-reader.js'
@@ -8,10 +7,11 @@ import { DamagedRecordError, EmbeddedStoreError, keyHex } from './errors.js'
 import { StoreLock } from './file-lock.js'
 import { layoutOf, openFormat, type StoreLayout, syncFolder } from './format.js'
 import { Lease } from './lease.js'
-import { type RebuildReport, rebuildTables, tablesAreLost } from './rebuild.js'
+import { type RebuildReport, rebuildTables } from './rebuild.js'
 import { KEY_LENGTH } from './record.js'
 import { SegmentFiles, segmentName } from './segment.js'
 import { type SnapshotOptions, type SnapshotReport, snapshotStore } from './snapshot.js'
+import { busy, lockWithTables } from './store-locking.js'
 import { SEGMENT_SIZE, StoreWriter } from './store-writer.js'
 import { decodeLocation, type Location } from './table-values.js'
 import { Tables } from './tables.js'
@@ -37,36 +37,6 @@ const MAX_SEGMENT_SIZE = 2 ** 31
 function checkSegmentSize(size: number | undefined): void {
   if (size === undefined || (Number.isSafeInteger(size) && size > 0 && size <= MAX_SEGMENT_SIZE)) return
   throw new EmbeddedStoreError('invalid-input', `segmentSize must be 1 to ${MAX_SEGMENT_SIZE}, it is ${size}`)
-}
-
-/** How long the lock of the store is waited for, in milliseconds: a rebuild of many GiB takes its time. */
-const PATIENCE = 60_000
-const RETRY = 10
-
-function busy(layout: StoreLayout, reason: string): EmbeddedStoreError {
-  return new EmbeddedStoreError('busy', `the store at ${layout.root} is busy: ${reason}`)
-}
-
-/** Takes the shared lock of a store; where its tables are lost, whoever gets the exclusive lock makes them first. */
-async function lockWithTables(layout: StoreLayout, salt: number, readOnly: boolean): Promise<StoreLock> {
-  const lost = (): boolean => !readOnly && tablesAreLost(layout)
-  for (const until = Date.now() + PATIENCE; Date.now() < until; await sleep(RETRY)) {
-    const lock = StoreLock.tryTake(layout.formatFile, lost() ? 'exclusive' : 'shared')
-    if (lock === undefined) continue
-    try {
-      if (!lost()) {
-        if (lock.become('shared')) return lock
-      } else if (lock.become('exclusive')) {
-        await rebuildTables(layout, salt)
-        if (lock.become('shared')) return lock
-      }
-    } catch (error) {
-      lock.release()
-      throw error
-    }
-    lock.release()
-  }
-  throw busy(layout, 'somebody is making its tables anew, or has it open without them')
 }
 
 /**
