@@ -5,6 +5,7 @@ export default defineConfig({
   ...base,
   entry: {
     index: 'src/index.ts',
+    embedded: 'src/embedded.ts',
     'embedded-thread': 'src/embedded-thread.ts',
     'chunk-thread': 'src/chunk-thread.ts',
     'page-feeder-thread': 'src/page-feeder-thread.ts',

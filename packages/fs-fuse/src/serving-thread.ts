@@ -43,8 +43,8 @@ export interface ThreadListeners {
 const MODULE = import.meta.resolve('@neve/fs-fuse/embedded-thread')
 
 /**
- * A thread that serves one mount of an embedded store. To load what it needs takes a while, so make it before the store
- * is opened, if there is a choice; close it if it is not needed.
+ * A thread that serves one mount of an embedded store. To load what it needs takes a while, so make it as early
+ * as you can; close it if it is not needed.
  */
 export class ServingThread {
   readonly #worker = new Worker(new URL(MODULE))

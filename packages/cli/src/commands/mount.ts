@@ -1,7 +1,7 @@
-import type { EmbeddedMountOptions, FuseMount, ServingThread } from '@neve/fs-fuse'
-import type { Store } from '@neve/store-pathinfo'
-import { Command, InvalidArgumentError, Option } from 'commander'
+import { Command, Option } from 'commander'
 import type { Context, GlobalOptions } from '../context.js'
+import { type MountRequest, serveMount } from '../mount/serve.js'
+import { parseSize, parseUidGid } from '../numbers.js'
 import { isOn } from '../store-options.js'
 
 interface MountCommandOptions extends GlobalOptions {
@@ -10,12 +10,15 @@ interface MountCommandOptions extends GlobalOptions {
   readonly allowOther?: boolean
   readonly showXattr: boolean
   readonly forceUnmountStale?: boolean
-  readonly uidGid?: { readonly uid: number; readonly gid: number }
+  readonly uidGid?: string
+  readonly chunkCache?: string
+  readonly lease: boolean
+  readonly background?: boolean
 }
 
 const EXAMPLES = `
 Examples:
-  $ mkdir ~/store && neve mount --list-root ~/store &
+  $ mkdir ~/store && neve mount --background --list-root ~/store
   $ ls ~/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result/bin
   $ neve mount --root blake3-XKeBWty0hOmhNsEe/mnB1TAXbVSbXRjQOOtSgLSzRww= /mnt
 
@@ -38,7 +41,11 @@ export function mountCommand(context: Context): Command {
     )
     .option('--no-show-xattr', 'show no digests as extended attributes')
     .option('--force-unmount-stale', 'take away a mount on DEST that is left over from a crash')
-    .option('--uid-gid <uid:gid>', 'whom everything belongs to (default: 0:0)', uidGid)
+    .option('--uid-gid <uid:gid>', 'whom everything belongs to (default: 0:0)')
+    .option('--chunk-cache <size>', 'memory for expanded chunks of large files (default: 64M, at least 24M)')
+    .option('--no-lease', 'let garbage be collected while it is mounted: what is in use may go, too')
+    .option('--background', 'go to the background once it is mounted')
+    .addOption(new Option('--foreground', 'stay in the foreground, as without it').conflicts('background'))
     .addHelpText('after', EXAMPLES)
     .action((dest: string, _: unknown, self: Command) =>
       mountStore(context, dest, self.optsWithGlobals<MountCommandOptions>()),
@@ -46,63 +53,49 @@ export function mountCommand(context: Context): Command {
 }
 
 async function mountStore(context: Context, dest: string, options: MountCommandOptions): Promise<void> {
-  const fuse = await import('@neve/fs-fuse')
+  const background = options.background ? await import('../mount/background.js') : undefined
+  if (background?.isInBackground() === false) return background.runInBackground(context)
+  const owner = options.uidGid === undefined ? undefined : parseUidGid('--uid-gid', options.uidGid)
+  const chunkCacheBytes =
+    options.chunkCache === undefined ? undefined : parseSize('--chunk-cache', options.chunkCache)
+  const { ServingThread } = await import('@neve/fs-fuse/embedded')
   // It loads what it needs while the store is opened, most probably one that it can serve.
-  const thread = new fuse.ServingThread()
+  const thread = new ServingThread()
+  const { root, allowOther, listRoot = root !== undefined, showXattr, forceUnmountStale, lease } = options
+  const request: MountRequest = {
+    ...{ root, thread, allowOther, listRoot, showXattr, forceUnmountStale, lease, owner, chunkCacheBytes },
+    onTrouble: ({ operation, path, error }) => tell(context, `${operation} ${path}`, error),
+    onFault: (error) => tell(context, 'a request could not be answered', error),
+  }
   try {
-    await using store = await context.openStore(options, 'read')
-    const mount = await mountOf(context, store, dest, { ...options, thread })
+    await using served = await serveMount(context, dest, options, request)
+    const { mount, shows } = served
     const { signal, stderr } = context.io
+    const manager = await managerOf(context)
     context.runsUntilStopped = true
-    const stop = () => void mount.unmount().catch((error: unknown) => context.fail(error))
+    const stop = () => {
+      manager?.stopping()
+      void mount.unmount().catch((error: unknown) => context.fail(error))
+    }
     signal.addEventListener('abort', stop, { once: true })
     if (signal.aborted) stop()
-    else stderr.write(`neve: mounted on ${mount.mountpoint}\n`)
+    else {
+      stderr.write(`neve: mounted on ${mount.mountpoint}\n`)
+      context.debug({ ...shows, mountpoint: mount.mountpoint, listRoot, allowOther, lease }, 'mounted')
+      manager?.ready()
+      await background?.letGo()
+    }
     await mount.wait()
   } finally {
     await thread.close()
   }
 }
 
-/** An embedded store has a thread of its own that reads it; any other is asked from here. */
-async function mountOf(
-  context: Context,
-  store: Store,
-  dest: string,
-  options: MountCommandOptions & { readonly thread: ServingThread },
-): Promise<FuseMount> {
-  const fuse = await import('@neve/fs-fuse')
-  const { allowOther, listRoot = options.root !== undefined, showXattr, uidGid: owner } = options
-  const settings: EmbeddedMountOptions = {
-    allowOther,
-    forceUnmountStale: options.forceUnmountStale,
-    listRoot,
-    showXattr,
-    owner,
-    onTrouble: ({ operation, path, error }) => tell(context, `${operation} ${path}`, error),
-    onFault: (error) => tell(context, 'a request could not be answered', error),
-  }
-  const directory = options.root === undefined ? undefined : await directoryOf(store, options.root)
-  if (store.engine !== undefined) {
-    const module = import.meta.resolve('@neve/store-pathinfo/embedded-roots')
-    const roots = directory === undefined ? { module } : { directory: directory.digest().toSri() }
-    return fuse.mountEmbedded(store.engine.path, roots, dest, { ...settings, thread: options.thread })
-  }
-  const { PathInfoRoots } = await import('@neve/store-pathinfo')
-  const roots = directory === undefined ? new PathInfoRoots(store.pathInfos) : fuse.MapRootNodes.of(directory)
-  const content = new fuse.ServiceContent(store.blobs, store.directories)
-  return fuse.mountFilesystem(new fuse.CastoreFilesystem({ ...settings, roots, content }), dest, settings)
-}
-
-async function directoryOf(store: Store, address: string) {
-  const { resolveAddress } = await import('../address.js')
-  const { node } = await resolveAddress(store, address)
-  if (node.kind === 'directory') {
-    const directory = await store.directories.get(node.digest)
-    if (directory !== undefined) return directory
-  }
-  const { StoreError } = await import('@neve/store-pathinfo')
-  throw new StoreError('not-found', `--root ${address} is a ${node.kind}, expected a directory`)
+/** What is loaded for it is loaded only where there is one. */
+async function managerOf(context: Context) {
+  if (process.env['NOTIFY_SOCKET'] === undefined) return undefined
+  const { serviceManager } = await import('@neve/castore-services/listen')
+  return serviceManager((error) => tell(context, 'the service manager cannot be told', error))
 }
 
 function tell(context: Context, what: string, error: unknown): void {
@@ -111,11 +104,4 @@ function tell(context: Context, what: string, error: unknown): void {
     (log) => log.error(`${what}: ${reason}`),
     () => {},
   )
-}
-
-function uidGid(text: string): { uid: number; gid: number } {
-  const [, uid, gid] = /^(\d{1,10}):(\d{1,10})$/.exec(text) ?? []
-  const owner = { uid: Number(uid), gid: Number(gid) }
-  if (uid !== undefined && owner.uid < 2 ** 32 && owner.gid < 2 ** 32) return owner
-  throw new InvalidArgumentError('Expected two numbers below 4294967296, such as 1000:100.')
 }
