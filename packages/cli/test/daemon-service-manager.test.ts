@@ -4,29 +4,9 @@ import { readFileSync, renameSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { notifySocket } from './notify-socket.js'
 import { at, startDaemon } from './servers.js'
 import { missingProgram, NEVE, neve, requireReal, sampleTree, temporaryFolder } from './support.js'
-
-/** A socket for datagrams as a service manager has it: what comes is printed, one message a line. */
-const RECEIVER = `
-import socket, sys
-receiver = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-receiver.bind(sys.argv[1].replace('@', chr(0), 1))
-print('bound', flush=True)
-while True: print(receiver.recv(4096).decode(), flush=True)
-`
-
-async function manager(address: string) {
-  const child = spawn('python3', ['-c', RECEIVER, address], { stdio: ['ignore', 'pipe', 'inherit'] })
-  onTestFinished(() => void child.kill('SIGKILL'))
-  let text = ''
-  child.stdout.on('data', (piece) => (text += piece))
-  const heard = async (lines: string): Promise<void> => {
-    while (text !== lines) await once(child.stdout, 'data')
-  }
-  await heard('bound\n')
-  return { heard }
-}
 
 describe('a service manager', () => {
   test.for<[string, () => string]>([
@@ -35,13 +15,13 @@ describe('a service manager', () => {
   ])('is told at %s when clients can connect, and when it stops', async ([, make], context) => {
     requireReal(context, missingProgram('python3', '--version'))
     const address = make()
-    const { heard } = await manager(address)
+    const { heard } = await notifySocket(address)
     const folder = temporaryFolder()
     const flags = ['-l', join(folder, 'socket'), '--store', join(folder, 'store')]
     const daemon = await startDaemon(flags, { NOTIFY_SOCKET: address }, 'daemon')
-    await heard('bound\nREADY=1\n')
+    await heard('READY=1\n')
     expect(await daemon.stop()).toBe(0)
-    await heard('bound\nREADY=1\nSTOPPING=1\n')
+    await heard('READY=1\nSTOPPING=1\n')
   })
 
   test('that does not listen is no reason to end', async () => {

@@ -23,8 +23,7 @@ const shared = workerData as SharedChunks
 const { descriptor, control, feeds, bytes } = shared
 const head = new DataView(new ArrayBuffer(HEADER))
 for (let taken = 0; ; taken = (taken + 1) | 0) {
-  Atomics.wait(control, Control.feedsGiven, taken)
-  if (Atomics.load(control, Control.stop) === 1) break
+  if (!awaitFeed(taken)) break
   const at = ((taken >>> 0) % FEEDS) * Feed.words
   const [, slot = 0, nodeLow = 0, nodeHigh = 0, offsetLow = 0, offsetHigh = 0, from = 0, to = 0] =
     feeds.subarray(at, at + Feed.words)
@@ -44,4 +43,14 @@ for (let taken = 0; ; taken = (taken + 1) | 0) {
   }
   unpin(shared, slot)
   Atomics.store(feeds, at + Feed.waits, 0)
+}
+
+/** @returns false when there will be no more */
+function awaitFeed(taken: number): boolean {
+  for (;;) {
+    const news = Atomics.load(control, Control.news)
+    if (Atomics.load(control, Control.stop) === 1) return false
+    if (Atomics.load(control, Control.feedsGiven) !== taken) return true
+    Atomics.wait(control, Control.news, news)
+  }
 }

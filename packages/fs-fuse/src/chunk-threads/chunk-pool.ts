@@ -16,6 +16,7 @@ import {
   Slot,
   SlotState,
   shareChunks,
+  tellNews,
 } from './shared-chunks.js'
 
 const PAGE = 4096
@@ -118,7 +119,7 @@ export class ChunkPool {
     }
     Atomics.store(jobs, at + Job.waits, 1)
     Atomics.store(control, Control.jobsGiven, (given + 1) | 0)
-    Atomics.notify(control, Control.jobsGiven, 1)
+    tellNews(this.#shared)
     return true
   }
 
@@ -142,15 +143,13 @@ export class ChunkPool {
     const offset = start + from
     feeds.set([1, slot, node | 0, node / HIGH, offset | 0, offset / HIGH, from, to], at)
     Atomics.store(control, Control.feedsGiven, (given + 1) | 0)
-    Atomics.notify(control, Control.feedsGiven)
+    tellNews(this.#shared)
   }
 
   /** Ends the threads, once they have done what they were given. */
   async close(): Promise<void> {
-    const { control } = this.#shared
-    Atomics.store(control, Control.stop, 1)
-    Atomics.notify(control, Control.jobsGiven)
-    Atomics.notify(control, Control.feedsGiven)
+    Atomics.store(this.#shared.control, Control.stop, 1)
+    tellNews(this.#shared)
     await this.#ended
   }
 

@@ -20,8 +20,19 @@ export const JOB_WORDS: number = Job.first + MAX_PIECES * Job.piece
 /** The words of a chunk to feed: likewise; its slot; the file's node and the place in it in two halves each; the part. */
 export const Feed = { waits: 0, slot: 1, node: 2, offset: 4, from: 6, to: 7, words: 8 } as const
 
-/** Words that all threads look at. */
-export const Control = { stop: 0, up: 1, jobsTaken: 2, jobsGiven: 3, feedsGiven: 4, words: 5 } as const
+/**
+ * Words that all threads look at. Who waits for something to do waits for `news` to change, and has looked at it before
+ * looking at everything else.
+ */
+export const Control = {
+  stop: 0,
+  up: 1,
+  jobsTaken: 2,
+  jobsGiven: 3,
+  feedsGiven: 4,
+  news: 5,
+  words: 6,
+} as const
 
 /** What the threads of a mount share. */
 export interface SharedChunks {
@@ -50,6 +61,12 @@ export function shareChunks(storePath: string, descriptor: number, cacheBytes: n
     feeds: words(FEEDS * Feed.words),
     bytes: new Uint8Array(new SharedArrayBuffer(count * SLOT_BYTES)),
   }
+}
+
+/** Wakes whoever waits for something to do. */
+export function tellNews({ control }: SharedChunks): void {
+  Atomics.add(control, Control.news, 1)
+  Atomics.notify(control, Control.news)
 }
 
 /** Says that one who would look at a slot has done so. */
