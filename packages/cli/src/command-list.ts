@@ -87,7 +87,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: 'store',
-    summary: 'tell what a store holds and why, how trees differ; make snapshots',
+    summary: 'tell what a store holds and why; migrate it, make snapshots of it',
     load: async () => (await import('./commands/store.js')).storeCommand,
   },
   {

@@ -34,8 +34,15 @@ async function runSection(heading: string, expected: readonly string[]): Promise
   if (heading === 'Whether it is sound') cpSync(store, join(folder, 'backup-neve'), { recursive: true })
   expect(commands.map(([name, what]) => (name === 'store' ? what : name))).toEqual(expected)
   for (const words of commands) {
-    const args = words.map((word) => real(word).replace(/^\/(backup|mnt)\//, `${folder}/$1-`))
-    const ran = await neve(args, { env: { NEVE_STORE: store }, cwd: folder })
+    const args = words.map((word) =>
+      real(word)
+        .replace('/var/lib/neve', store)
+        .replace('/var/lib/other', join(folder, 'other-store'))
+        .replace('///mnt/', `//${folder}/mnt-`)
+        .replace(/^\/(backup|mnt)\//, `${folder}/$1-`),
+    )
+    const env = words[1] === 'migrate' ? {} : { NEVE_STORE: store }
+    const ran = await neve(args, { env, cwd: folder })
     expect([words.join(' '), ran.code, ran.stderr]).toEqual([words.join(' '), 0, ''])
   }
 }
@@ -43,5 +50,6 @@ async function runSection(heading: string, expected: readonly string[]): Promise
 test.each([
   ['What a store holds', ['info', 'info', 'du', 'why', 'diff']],
   ['Whether it is sound', ['verify', 'verify', 'verify', 'verify', 'verify']],
+  ['To another backend', ['migrate', 'migrate']],
   ['Backups', ['snapshot', 'verify', 'snapshot']],
 ])('what docs/operations.md shows under %s works as it is shown', runSection)

@@ -3,6 +3,7 @@ import type { Context } from '../context.js'
 import { storeDiffCommand } from './store-diff.js'
 import { storeDuCommand } from './store-du.js'
 import { storeInfoCommand } from './store-info.js'
+import { storeMigrateCommand } from './store-migrate.js'
 import { storeSnapshotCommand } from './store-snapshot.js'
 import { storeWhyCommand } from './store-why.js'
 
@@ -12,6 +13,7 @@ Examples:
   $ neve store du /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
   $ neve store why /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
   $ neve store diff /nix/store/6v9…-result /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
+  $ neve store migrate /var/lib/neve objectstore+s3://bucket/prefix
   $ neve store snapshot /backup/neve
 
 "neve store info --help" and so on have more. docs/operations.md says what they are for.
@@ -23,13 +25,15 @@ export function storeCommand(context: Context): Command {
     .description('Tell what a store holds, how much and why, and copy it as a whole.')
     .helpCommand(false)
     .addHelpText('after', EXAMPLES)
-  for (const make of [
+  const parts = [
     storeInfoCommand,
     storeDuCommand,
     storeWhyCommand,
     storeDiffCommand,
+    storeMigrateCommand,
     storeSnapshotCommand,
-  ]) {
+  ]
+  for (const make of parts) {
     const part = make(context)
     command.addCommand(part.summary(part.description().replace(/\.$/, '').toLowerCase()))
   }
