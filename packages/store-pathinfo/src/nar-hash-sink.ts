@@ -26,18 +26,22 @@ export class NarHashSink implements TreeSink, AsyncDisposable {
   /** Of the pieces that the thread has been sent, in order. */
   readonly #waiting: Waiting[] = []
 
+  start(): void {
+    if (this.#worker !== undefined) return
+    const worker = this.#startThread()
+    this.#worker = worker
+    // Should it fail, so does what follows.
+    for (const early of this.#beginning.splice(0)) this.#send(worker, early).catch(() => undefined)
+  }
+
   write(bytes: Uint8Array): Promise<void> {
     this.#length += bytes.length
     if (this.#worker === undefined && this.#length <= SMALL) {
       this.#beginning.push(Uint8Array.prototype.slice.call(bytes))
       return Promise.resolve()
     }
-    if (this.#worker === undefined) {
-      this.#worker = this.#start()
-      // Should it fail, so does what follows.
-      for (const early of this.#beginning.splice(0)) this.#send(this.#worker, early).catch(() => undefined)
-    }
-    return this.#send(this.#worker, bytes)
+    this.start()
+    return this.#send(this.#worker!, bytes)
   }
 
   /** The measure, once the tree is complete. */
@@ -61,7 +65,7 @@ export class NarHashSink implements TreeSink, AsyncDisposable {
     await this.#ended
   }
 
-  #start(): Worker {
+  #startThread(): Worker {
     const worker = new Worker(new URL(import.meta.resolve('@neve/store-pathinfo/nar-hash-thread')))
     worker.on('message', (digest: Uint8Array | undefined) => {
       this.#digest = digest

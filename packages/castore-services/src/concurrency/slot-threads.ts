@@ -171,9 +171,15 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
     })
   }
 
+  /** Starts the threads before there is a task for them, as many as there are or the first `to`: it takes them a while. */
+  start(to = this.count): void {
+    if (this.#failure !== undefined) return
+    while (this.#threads.length < to) this.#threads.push(this.#start())
+  }
+
   #threadFor({ pin, from = 0, to = this.count, apart }: Placement): Thread<T, R> {
     const pinned = pin === undefined ? undefined : pin % this.count
-    while (this.#threads.length < (pinned === undefined ? to : pinned + 1)) this.#threads.push(this.#start())
+    this.start(pinned === undefined ? to : pinned + 1)
     if (pinned !== undefined) return this.#threads[pinned]!
     const avoided = apart === undefined ? undefined : this.#threads[apart % this.count]
     const load = (thread: Thread<T, R>): number => thread.pending.size + (thread === avoided ? 0.5 : 0)

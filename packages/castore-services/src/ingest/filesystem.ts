@@ -17,6 +17,8 @@ import { IngestPathError } from './filesystem-error.js'
 /** Is handed the tree as one stream, in the same pass. */
 export interface TreeSink {
   readonly tokens: TreeTokens
+  /** Is called when much is to come: what takes a while to start may be started. */
+  start?(): void
   /**
    * The next bytes of the stream.
    *

@@ -87,6 +87,10 @@ export class Ingestion {
     let batch = take()
     // A tree of one task is not worth a thread.
     const isSmall = ahead.done === true
+    if (!isSmall && !this.#known) {
+      this.#workers.start(this.#content.framing === undefined ? this.#workers.readers.to : undefined)
+      this.#options.sink?.start?.()
+    }
     for (let done = 0; batch !== undefined; done++) {
       const here = isSmall || (this.#known && this.#read <= FILES_PER_TASK && done < KNOWN_TASKS)
       this.#options.signal?.throwIfAborted()
