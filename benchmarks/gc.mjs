@@ -24,7 +24,8 @@ const MEMORY_LIMIT = 512 * 2 ** 20
 await withWorkDir(async (dir) => {
   heading('garbage', `${PATHS} path infos, ${PATHS * DIRECTORIES} directories, half of them garbage`)
   const store = dir.fresh('store')
-  await fill(store)
+  const engine = await EmbeddedStore.open(store)
+  await fill(engine).finally(() => engine.close())
   dir.settle()
   const rows = []
   for (const [job, args] of /** @type {const} */ ([
@@ -56,9 +57,8 @@ await withWorkDir(async (dir) => {
   printTable(rows)
 })
 
-/** @param {string} path */
-async function fill(path) {
-  await using engine = await EmbeddedStore.open(path)
+/** @param {EmbeddedStore} engine */
+async function fill(engine) {
   const pathInfos = new EmbeddedPathInfoService(engine)
   const narSha256 = new Uint8Array(32)
   for (let start = 0; start < PATHS; start += BATCH) {
