@@ -71,7 +71,7 @@ describe.skipIf(cannotMount).each(users)('a mount by $name', (user) => {
     expect(plain?.value).toMatchObject({ permissions: 0o444 })
     expect(executable?.value).toMatchObject({ permissions: 0o555 })
     expect(plainAgain).toEqual(plain)
-    const { troubles } = await mount.tell('stats')
+    const { troubles } = await mount.stats()
     expect(troubles).toEqual([`lookup /${late}: the provider is away`])
     await mount.unmount()
   })
@@ -85,11 +85,11 @@ describe.skipIf(cannotMount).each(users)('a mount by $name', (user) => {
     })
     await mount.tell('hold', 'read')
     const readers = blobs.map((_, index) => mount.begin(['read', `blob-${index}`]))
-    for (let waiting = 0; waiting < blobs.length; ) waiting = (await mount.tell('stats')).reads
+    for (let waiting = 0; waiting < blobs.length; ) waiting = (await mount.stats()).reads
     expect((await mount.one('stat', BLOB_A_NAME)).value).toMatchObject({ size: 2 })
     await mount.tell('release', 'read')
     const outcomes = await Promise.all(readers.map(({ outcome }) => outcome))
-    expect(outcomes.map(([outcome]) => outcome?.value.hex)).toEqual(blobs.map((blob) => blob.toString('hex')))
+    expect(outcomes).toMatchObject(blobs.map((blob) => [{ value: { hex: blob.toString('hex') } }]))
     await mount.unmount()
   })
 
@@ -98,12 +98,12 @@ describe.skipIf(cannotMount).each(users)('a mount by $name', (user) => {
     await mount.tell('hold', 'read')
     const { child, outcome } = mount.begin(['read', BLOB_A_NAME])
     const failed = expect(outcome).rejects.toThrow('SIGKILL')
-    while ((await mount.tell('stats')).reads === 0);
+    while ((await mount.stats()).reads === 0);
     child.kill('SIGKILL')
     await failed
     await mount.tell('release', 'read')
-    while ((await mount.tell('stats')).handles > 0);
-    expect(await mount.tell('stats')).toMatchObject({ troubles: [], faults: [] })
+    while ((await mount.stats()).handles > 0);
+    expect(await mount.stats()).toMatchObject({ troubles: [], faults: [] })
     await mount.unmount()
   })
 
@@ -112,12 +112,12 @@ describe.skipIf(cannotMount).each(users)('a mount by $name', (user) => {
     await mount.tell('hold', 'lookup')
     const { child, outcome } = mount.begin(['stat', BLOB_A_NAME])
     const failed = expect(outcome).rejects.toThrow('SIGKILL')
-    while ((await mount.tell('stats')).lookups === 0);
+    while ((await mount.stats()).lookups === 0);
     child.kill('SIGKILL')
     await failed
     await mount.tell('release', 'lookup')
     expect((await mount.one('stat', BLOB_A_NAME)).value).toMatchObject({ size: 2 })
-    expect(await mount.tell('stats')).toMatchObject({ troubles: [], faults: [] })
+    expect(await mount.stats()).toMatchObject({ troubles: [], faults: [] })
     await mount.unmount()
   })
 
@@ -131,7 +131,7 @@ describe.skipIf(cannotMount).each(users)('a mount by $name', (user) => {
     )
     expect(before?.value).toMatchObject({ length: 4096 })
     for (const outcome of [behind, again, whole]) expect(outcome).toEqual({ error: 'EIO' })
-    const { troubles } = await mount.tell('stats')
+    const { troubles } = await mount.stats()
     expect(troubles).toEqual([`read /${BLOB_B_NAME}: the content is damaged`])
     await mount.unmount()
   })
@@ -166,7 +166,7 @@ describe.skipIf(cannotMount).each(users)('a mount by $name', (user) => {
     expect([...listed].sort()).toEqual([...texts].sort())
     expect(readlink?.value).toBe(Buffer.from(target).toString('latin1'))
     expect(tooLong).toEqual({ error: 'ENAMETOOLONG' })
-    expect(statuses.filter(({ value }) => value?.kind !== 'file')).toEqual([])
+    expect(statuses).toMatchObject(statuses.map(() => ({ value: { kind: 'file' } })))
     await mount.unmount()
   })
 

@@ -220,7 +220,7 @@ describe.skipIf(cannotMount).each(users)('spec 05 section 9.1, mounted by $name'
       [DIRECTORY_WITH_KEEP_NAME, DIRECTORY_COMPLICATED_NAME, SYMLINK_NAME2],
       paths.flat().map((path) => ['lstat', path] as const),
     )
-    const numbers = outcomes.map(({ value }) => value.ino as string)
+    const numbers = outcomes.map(({ value }) => (value as { readonly ino: string }).ino)
     for (const pair of [0, 2, 4]) expect(numbers[pair + 1]).toBe(numbers[pair])
     expect(new Set(numbers).size).toBe(3)
   })

@@ -72,7 +72,7 @@ describe.skipIf(cannotMount).each(users)('05#35 a mount by $name ends', (user) =
     const mount = await FixtureMount.open(user, SPEC)
     await mount.tell('hold', 'read')
     const { outcome } = mount.begin(['read', BLOB_A_NAME])
-    while ((await mount.tell('stats')).reads === 0);
+    while ((await mount.stats()).reads === 0);
     mount.server.kill('SIGKILL')
     const [read] = await outcome
     expect(['EIO', 'ECONNABORTED', 'ENOTCONN']).toContain(read?.error)

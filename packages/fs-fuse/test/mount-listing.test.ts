@@ -62,8 +62,8 @@ describe.skipIf(cannotMount).each(users)('listings in a mount by $name', (user) 
     await mount.tell('set', { listFailsAfter: 1e9, listingsClosed: 0 })
     expect(await mount.one('peeked', '')).toEqual({ value: true })
     // The kernel tells of a closed listing after close(2) has returned.
-    while ((await mount.tell('stats')).handles > 0);
-    expect(await mount.tell('stats')).toMatchObject({ listingsClosed: 1 })
+    while ((await mount.stats()).handles > 0);
+    expect(await mount.stats()).toMatchObject({ listingsClosed: 1 })
     await mount.unmount()
   })
 })
@@ -73,12 +73,12 @@ describe.skipIf(cannotMount || users[0]?.uid !== 0)('what the kernel forgets', (
     const mount = await FixtureMount.open(users[0]!, { generatedTree: 1000, listRoot: true })
     for (let walk = 0; walk < 10; walk++) {
       expect(await mount.one('walked', '')).toEqual({ value: 100_001 })
-      const full = await mount.tell('stats')
+      const full = await mount.stats()
       expect(full.nodes).toBe(100_001)
       mount.forgetAll()
       // FORGETs are told of, not waited for.
-      while ((await mount.tell('stats')).nodes > 0);
-      expect(await mount.tell('stats')).toMatchObject({ nodes: 0, folders: 0, handles: 0, faults: [] })
+      while ((await mount.stats()).nodes > 0);
+      expect(await mount.stats()).toMatchObject({ nodes: 0, folders: 0, handles: 0, faults: [] })
     }
     await mount.unmount()
   }, 300_000)

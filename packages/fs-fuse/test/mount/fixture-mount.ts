@@ -38,8 +38,21 @@ export interface MountSpec {
 }
 
 /** What an operation gave, or the name of the error number that it failed with. */
-// biome-ignore lint/suspicious/noExplicitAny: the tests know what they asked for
-export type Outcome = { readonly value?: any; readonly error?: string }
+export type Outcome = { readonly value?: unknown; readonly error?: string }
+
+/** What the server tells of itself. */
+export interface ServerStats {
+  /** What the kernel knows: nodes, and directories that were looked into. */
+  readonly nodes: number
+  readonly folders: number
+  readonly handles: number
+  readonly listingsClosed: number
+  /** Calls of the services. */
+  readonly reads: number
+  readonly lookups: number
+  readonly troubles: readonly string[]
+  readonly faults: readonly string[]
+}
 
 const isRoot = process.getuid?.() === 0
 
@@ -121,9 +134,12 @@ export class FixtureMount {
     return done === true ? undefined : value
   }
 
+  async stats(): Promise<ServerStats> {
+    return (await this.tell('stats')) as ServerStats
+  }
+
   /** Has the server do something. */
-  // biome-ignore lint/suspicious/noExplicitAny: the tests know what they asked for
-  async tell(command: string, argument?: unknown): Promise<any> {
+  async tell(command: string, argument?: unknown): Promise<unknown> {
     this.server.stdin.write(`${JSON.stringify({ command, argument })}\n`)
     const line = (await this.line()) ?? '{"error":"the server has ended"}'
     const answer = JSON.parse(line) as Outcome
