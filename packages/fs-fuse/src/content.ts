@@ -1,12 +1,12 @@
 import type { B3Digest, Directory } from '@neve/castore-model'
 import {
-  type BlobReader,
   type BlobService,
   type CallOptions,
   type DirectoryService,
   SingleFlight,
 } from '@neve/castore-services'
 import type { MaybePromise } from './maybe-promise.js'
+import { ReadAheadContent } from './read-ahead-content.js'
 
 /** Which request of the kernel a read is for: whoever has it may answer the request in the caller's place. */
 export interface ReadTicket {
@@ -70,24 +70,6 @@ export class ServiceContent implements Content {
 
   async open(digest: B3Digest, size: bigint, options: CallOptions = {}): Promise<FileContent | undefined> {
     const reader = await this.#blobs.open(digest, { signal: options.signal, sizeHint: size })
-    return reader && new ReaderContent(reader)
-  }
-}
-
-class ReaderContent implements FileContent {
-  readonly #reader: BlobReader
-
-  constructor(reader: BlobReader) {
-    this.#reader = reader
-  }
-
-  async readAt(offset: number, length: number, options: CallOptions = {}): Promise<readonly Uint8Array[]> {
-    const start = BigInt(offset)
-    if (start >= this.#reader.size) return []
-    return [await this.#reader.readAt(start, length, options)]
-  }
-
-  close(): void {
-    this.#reader.close().catch(() => {})
+    return reader && new ReadAheadContent(reader)
   }
 }
