@@ -1,6 +1,7 @@
 import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { startDaemon } from './servers.js'
 import { neve, noise, sampleTree, temporaryFolder } from './support.js'
 
 const GUIDE = readFileSync(new URL('../../../docs/operations.md', import.meta.url), 'utf8')
@@ -30,7 +31,8 @@ async function guideStore() {
 /** Runs the commands of a section, one after the other, in a store that has what they speak of. */
 async function runSection(heading: string, expected: readonly string[]): Promise<void> {
   const { folder, store, real } = await guideStore()
-  const commands = commandsUnder(heading)
+  // A daemon does not end by itself.
+  const commands = commandsUnder(heading).filter(([name]) => name !== 'daemon')
   if (heading === 'Whether it is sound') cpSync(store, join(folder, 'backup-neve'), { recursive: true })
   expect(commands.map(([name, what]) => (name === 'store' ? what : name))).toEqual(expected)
   for (const words of commands) {
@@ -53,3 +55,11 @@ test.each([
   ['To another backend', ['migrate', 'migrate']],
   ['Backups', ['snapshot', 'verify', 'snapshot']],
 ])('what docs/operations.md shows under %s works as it is shown', runSection)
+
+test('the daemon of docs/operations.md scrubs as it is shown', async () => {
+  const { folder, store } = await guideStore()
+  const [shown] = commandsUnder('Whether it is sound').filter(([name]) => name === 'daemon')
+  const args = [...shown!.slice(1), '--store', store, '-l', join(folder, 's.sock')]
+  const daemon = await startDaemon(args, {}, 'daemon', { cwd: folder })
+  expect(await daemon.stop()).toBe(0)
+})

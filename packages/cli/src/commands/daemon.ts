@@ -22,6 +22,7 @@ Examples:
   $ neve daemon --listen-address sd-listen --store-config stores.toml --read-only
   $ neve daemon --http --sign-key cache.key
   $ neve daemon --http 0.0.0.0:9000 --read-only
+  $ neve daemon --scrub-every 7d --scrub-bandwidth 10M --scrub-state /var/lib/neve.scrub
   $ ssh host neve daemon --listen-address stdio
 
 Blobs, directories and path infos are served together, so that this is a whole store for others:
@@ -30,6 +31,10 @@ Blobs, directories and path infos are served together, so that this is a whole s
 
 With --http the same process serves the same store to Nix and browsers, as neve nar-bridge does; where, says
 NEVE_HTTP_LISTEN_ADDRESS when no flag does. Tokens, certificates and --read-only are for both.
+
+--scrub-every has all that store paths stand for read and compared with its digests, as neve verify does, the first time when
+that time has passed. Damage is told in the log and in metrics; nothing is written. With --scrub-state, what a restart
+interrupted goes on at once where it was.
 ${DAEMON_HELP}`
 
 /** `neve daemon` (spec 08 section 3.1). */
@@ -40,6 +45,12 @@ export function daemonCommand(context: Context): Command {
   addHttpOptions(addHttpListening(addDaemonOptions(command)))
   return command
     .option('--no-list', 'do not tell clients which path infos there are')
+    .option(
+      '--scrub-every <time>',
+      'verify the whole store time and again, such as every 7d (default: never)',
+    )
+    .option('--scrub-bandwidth <bytes>', 'how much a scrub reads in a second (default: 20M)')
+    .option('--scrub-state <file>', 'where a scrub writes down how far it has come, to go on after a restart')
     .addHelpText('after', EXAMPLES)
     .action(async (_: unknown, self: Command) => {
       const options = self.optsWithGlobals<DaemonOptions>()

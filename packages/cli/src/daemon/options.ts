@@ -42,6 +42,9 @@ export interface DaemonOptions extends GlobalOptions, ListeningOptions, AccessOp
   readonly http?: readonly string[]
   /** False with `--no-list`. */
   readonly list?: boolean
+  readonly scrubEvery?: string
+  readonly scrubBandwidth?: string
+  readonly scrubState?: string
 }
 
 const DEFAULT_GRPC = '[::1]:8000'

@@ -7,6 +7,7 @@ import type { Logger } from '../observe/logger.js'
 import { storeSources } from '../store-options.js'
 import type { ListenPlan, ListenRequest, Sockets } from './listening.js'
 import type { DaemonOptions } from './options.js'
+import { Scrub, scrubPlan } from './scrub.js'
 import type { ServedServices, StoreServer } from './store-server.js'
 
 /**
@@ -28,6 +29,7 @@ export async function serveStore(
   const { io } = context
   const log = await context.log()
   const report = (error: unknown): void => log.error(describe(error, io.debug))
+  const scrubbing = scrubPlan(options)
   const plan = listenPlan(requests, options, cachesOf(services))
   const manager = serviceManager(report)
   const overHttp = requests.some(({ protocol, addresses }) => protocol === 'http' && addresses.length > 0)
@@ -37,6 +39,7 @@ export async function serveStore(
   const reload = (): void => void server.reload().catch(report)
   const hasTokens = [options, ...cachesOf(services)].some(({ tokenFile }) => tokenFile !== undefined)
   if (hasTokens) process.on('SIGHUP', reload)
+  let scrub: Scrub | undefined
   try {
     await using sockets = new Sockets()
     await sockets.open(plan, (socket, via) => server.accept(socket, via), {
@@ -48,10 +51,12 @@ export async function serveStore(
     context.runsUntilStopped = true
     manager?.ready()
     announce(log, options, sockets, hasTokens)
+    scrub = scrubbing && new Scrub(context, options, scrubbing, server.observeScrub?.bind(server))
     await stopped(io.signal, plan.places.length === 0 ? stdio : undefined)
     manager?.stopping()
     log.info('stopping once calls that run have ended; again to stop at once')
   } finally {
+    await scrub?.close()
     await server.close(options.grace * 1000)
     process.off('SIGHUP', reload)
   }

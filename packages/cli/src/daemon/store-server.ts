@@ -6,6 +6,7 @@ import type { HttpServing } from '../http/http-protocol.js'
 import { describe } from '../messages.js'
 import type { Protocol } from './listening.js'
 import type { DaemonOptions } from './options.js'
+import type { ScrubState } from './scrub.js'
 
 /** What is served: over gRPC all of a store, or its blobs and directories; over HTTP its binary caches, or a site. */
 export interface ServedServices {
@@ -25,6 +26,8 @@ export interface StoreServer {
   accept(connection: Duplex, via: ConnectionOrigin): void
   /** Reads the tokens again. */
   reload(): Promise<void>
+  /** Shows in its metrics what scrubs have found, if it has metrics. */
+  observeScrub?(state: ScrubState): void
   /** Takes no more calls, lets those that run end for so many milliseconds, and closes the store. */
   close(grace: number): Promise<void>
 }
@@ -93,6 +96,7 @@ export async function openServer(
       await Promise.all(Object.values(servers).map((server) => server.reload?.()))
       log.info('read the tokens again')
     },
+    observeScrub: (state) => metrics?.setScrub(state),
     async close(grace) {
       stopping.abort()
       await lease.close()

@@ -1,6 +1,7 @@
 import type { StoreOperation } from '@neve/castore-services/telemetry'
 import type { Access } from '@neve/nar-bridge/server'
-import { Counter, collectDefaultMetrics, Histogram, Registry } from 'prom-client'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { ScrubState } from '../daemon/scrub.js'
 
 /** Of requests, in seconds: from a narinfo in memory to a NAR of many GiB. */
 const SECONDS = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 600]
@@ -61,6 +62,8 @@ export class HttpMetrics {
     registers: [this.#registry],
   })
 
+  #scrubs: ReturnType<typeof scrubGauges> | undefined
+
   constructor() {
     collectDefaultMetrics({ register: this.#registry })
   }
@@ -79,6 +82,15 @@ export class HttpMetrics {
     this.#operations.observe({ kind, operation, outcome }, seconds)
   }
 
+  /** Shows what scrubs have found. */
+  setScrub({ runs, bytes, damages, finished }: ScrubState): void {
+    this.#scrubs ??= scrubGauges(this.#registry)
+    this.#scrubs.runs.set(runs)
+    this.#scrubs.bytes.set(bytes)
+    this.#scrubs.damages.set(damages)
+    this.#scrubs.finished.set(finished)
+  }
+
   get contentType(): string {
     return this.#registry.contentType
   }
@@ -86,5 +98,15 @@ export class HttpMetrics {
   /** The text that Prometheus reads. */
   text(): Promise<string> {
     return this.#registry.metrics()
+  }
+}
+
+function scrubGauges(registry: Registry) {
+  const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [registry] })
+  return {
+    runs: gauge('neve_scrub_runs', 'scrubs that came to their end'),
+    bytes: gauge('neve_scrub_bytes', 'bytes that scrubs have read and compared'),
+    damages: gauge('neve_scrub_damages', 'damages that the last scrub has found'),
+    finished: gauge('neve_scrub_finished_timestamp_seconds', 'when the last scrub came to its end'),
   }
 }
