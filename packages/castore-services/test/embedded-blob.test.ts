@@ -133,6 +133,75 @@ describe('blobs in an embedded store', () => {
     await engine.close()
   })
 
+  it.each([
+    ['in pieces of any length', 8_000_000, (at: number) => 1 + ((at * 7919) % 700_000)],
+    ['in one piece', 9_000_001, () => 9_000_001],
+    [
+      'byte by byte where threads take over',
+      4 * 1024 * 1024 + 3,
+      (at: number) => (at < 4_194_000 ? 4_194_000 : 1),
+    ],
+  ])('a large one is cut and stored the same by threads, written %s', async (_how, length, next) => {
+    const { engine, blobs } = await embeddedServices()
+    const { content } = randomBlob(length, 9)
+    // Some of it is there before, and some comes twice.
+    content.copyWithin(5_000_000, 1_000_000, 3_000_000)
+    const expected = B3Digest.of(content)
+    await blobs.put(content.subarray(0, 100_000))
+    for (let round = 0; round < 2; round++) {
+      await using writer = blobs.openWrite()
+      for (let at = 0; at < length; ) {
+        const piece = content.slice(at, at + next(at))
+        await writer.write(piece)
+        piece.fill(0)
+        at += piece.length
+      }
+      expect((await writer.close()).equals(expected)).toBe(true)
+    }
+    const cuts: string[] = []
+    for await (const chunk of cut(asyncOf(content))) cuts.push(B3Digest.of(chunk).toHex())
+    const listed = (await blobs.chunks(expected))!
+    expect(listed.map((chunk) => chunk.digest.toHex())).toEqual(cuts)
+    expect(engine.count('content')).toBe(new Set(cuts).size + 1)
+    await using reader = (await blobs.open(expected))!
+    const pieces: Uint8Array[] = []
+    for await (const piece of blobStream(reader)) pieces.push(piece)
+    expect(sameBytes(Buffer.concat(pieces), content)).toBe(true)
+    await engine.close()
+  })
+
+  it('large ones at once, more than threads take, are all stored; one that is given up is not', async () => {
+    const { engine, blobs } = await embeddedServices()
+    const write = async (seed: number): Promise<boolean> => {
+      const { content, digest } = randomBlob(6_000_000, seed)
+      await using writer = blobs.openWrite()
+      for (let at = 0; at < content.length; at += 500_000)
+        await writer.write(content.subarray(at, at + 500_000))
+      if (seed % 3 === 0) await writer.abort()
+      else expect((await writer.close()).equals(digest)).toBe(true)
+      return await blobs.has(digest)
+    }
+    const seeds = Array.from({ length: 9 }, (_, index) => index)
+    expect(await Promise.all(seeds.map(write))).toEqual(seeds.map((seed) => seed % 3 !== 0))
+    // The threads are free again.
+    expect(await write(10)).toBe(true)
+    await engine.close()
+  })
+
+  it('a large one fails as the store does when that is closed meanwhile', async () => {
+    const { engine, blobs } = await embeddedServices()
+    const { content } = randomBlob(12_000_000, 11)
+    await using writer = blobs.openWrite()
+    await writer.write(content.subarray(0, 6_000_000))
+    await engine.close()
+    const rest = async () => {
+      for (let at = 6_000_000; at < content.length; at += 500_000)
+        await writer.write(content.subarray(at, at + 500_000))
+      await writer.close()
+    }
+    await expect(rest()).rejects.toMatchObject({ name: 'CastoreError', code: 'closed' })
+  })
+
   it('a lost segment is data loss, and storing the content again heals it', async () => {
     const { engine, blobs } = await embeddedServices()
     const { content, digest } = randomBlob(50_000, 6)

@@ -62,6 +62,13 @@ export class Chunker {
     return chunks
   }
 
+  /** Takes out the bytes that are held back, to go on elsewhere: they begin a chunk. After it the chunker is as new. */
+  rest(): Uint8Array {
+    const rest = this.#buffer?.slice(this.#head, this.#tail) ?? new Uint8Array(0)
+    this.#head = this.#tail = 0
+    return rest
+  }
+
   #take(final: boolean): Uint8Array {
     const buffer = this.#buffer!
     const length = this.#cutter.cut(buffer, this.#head, this.#tail, final)

@@ -86,6 +86,11 @@ describe('Cutter', () => {
 })
 
 describe('Chunker', () => {
+  const cutAll = (data: Uint8Array): number[] => {
+    const chunker = new Chunker(chunkSizes(1024))
+    return [...chunker.push(data), ...chunker.finish()].map((chunk) => chunk.length)
+  }
+
   test('chunks within the pushed array are views of it, others are their own', () => {
     const data = pseudoRandom(8192)
     const chunker = new Chunker(chunkSizes(1024))
@@ -109,6 +114,18 @@ describe('Chunker', () => {
     }
     copies.push(...chunker.finish())
     expect(Buffer.concat(copies).equals(data)).toBe(true)
+  })
+
+  test('gives out what it holds back, so that somebody else can go on', () => {
+    const data = pseudoRandom(10000)
+    const expected = cutAll(data)
+    for (const taken of [0, 1, 511, 512, 5000, 9999, 10000]) {
+      const chunker = new Chunker(chunkSizes(1024))
+      const before = chunker.push(data.subarray(0, taken)).map((chunk) => chunk.length)
+      const rest = chunker.rest()
+      expect(chunker.finish()).toEqual([])
+      expect([...before, ...cutAll(Buffer.concat([rest, data.subarray(taken)]))]).toEqual(expected)
+    }
   })
 
   test('is as new after finish', () => {

@@ -1,41 +1,28 @@
-import { B3Digest, type Blake3Hasher, blake3, equalBytes } from '@neve/castore-model'
-import {
-  type ContentReader,
-  DamagedRecordError,
-  EmbeddedStore,
-  EmbeddedStoreError,
-  type WriteSession,
-} from '@neve/embedded-store'
+import { B3Digest, blake3, equalBytes } from '@neve/castore-model'
+import { type ContentReader, EmbeddedStore, type WriteSession } from '@neve/embedded-store'
 import { framePays } from '@neve/embedded-store/record'
-import { Chunker, type ChunkSizes, chunkSizes } from '@neve/fastcdc'
+import { type ChunkSizes, chunkSizes } from '@neve/fastcdc'
 import type { BlobReader, BlobService, BlobWriter, ChunkMeta, GetBlobOptions } from '../blob-service.js'
 import { DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
-import { BlobTooLargeError, CastoreError, DataLossError } from '../errors.js'
+import { BlobTooLargeError, DataLossError } from '../errors.js'
 import { rescue } from '../gc/rescue.js'
 import { expandChunk } from './chunk-frames.js'
 import { ChunkedBlobReader } from './chunked-reader.js'
-import { decodeChunkList, encodeChunkList, type ListedChunk, ListedChunks } from './embedded-chunk-list.js'
+import { decodeChunkList, encodeChunkList, ListedChunks } from './embedded-chunk-list.js'
+import { EmbeddedBlobWriter } from './embedded-writer.js'
+import { engineError, isSound } from './engine-error.js'
 import type { FramedBlob, FramedBlobs } from './framed-blobs.js'
 import { MemoryBlobReader } from './memory-reader.js'
-import { BlobWriterBase } from './writer-base.js'
 
 export { decodeChunkList, encodeChunkList, type ListedChunk } from './embedded-chunk-list.js'
+export { engineError } from './engine-error.js'
 
 const NOTHING = new Uint8Array(0)
 
 /** The engine behind a blob service, if it is an embedded one: whoever frames records itself writes to it directly. */
 export function engineOf(blobs: object): EmbeddedStore | undefined {
   return 'engine' in blobs && blobs.engine instanceof EmbeddedStore ? blobs.engine : undefined
-}
-
-/** What an engine threw, as a CastoreError. */
-export function engineError(error: unknown, digest: B3Digest | undefined, backend: string): unknown {
-  if (error instanceof DamagedRecordError && digest !== undefined) {
-    return new DataLossError(digest, backend, error.message, { cause: error })
-  }
-  if (!(error instanceof EmbeddedStoreError)) return error
-  return new CastoreError(error.code === 'closed' ? 'closed' : 'storage', error.message, { cause: error })
 }
 
 /**
@@ -263,80 +250,5 @@ export class EmbeddedSessionBlobs implements Pick<BlobService, 'has' | 'put' | '
 
   openWrite(options?: CallOptions): BlobWriter {
     return new EmbeddedBlobWriter(this.#engine, this.#backend, options, this.#session)
-  }
-}
-
-/**
- * Whether content is stored, and stored soundly: a put that meets damage writes it anew (DESIGN decision 10), and so does
- * one that meets what the garbage collector is about to remove.
- */
-function isSound(engine: EmbeddedStore, key: Uint8Array): boolean {
-  if (engine.isCondemned('content', key)) return false
-  try {
-    return engine.contentReader().readSync(key) !== undefined
-  } catch (error) {
-    if (error instanceof DamagedRecordError) return false
-    throw error
-  }
-}
-
-class EmbeddedBlobWriter extends BlobWriterBase {
-  readonly #engine: EmbeddedStore
-  readonly #backend: string
-  readonly #chunker = new Chunker()
-  readonly #hasher: Blake3Hasher = blake3.hasher()
-  readonly #chunks: ListedChunk[] = []
-  #session: WriteSession | undefined
-  readonly #commits: boolean
-
-  /** @param session committed by the caller. Default: one of its own, committed before `close` settles */
-  constructor(engine: EmbeddedStore, backend: string, options?: CallOptions, session?: WriteSession) {
-    super(options)
-    this.#engine = engine
-    this.#backend = backend
-    this.#session = session
-    this.#commits = session === undefined
-  }
-
-  protected async accept(bytes: Uint8Array): Promise<void> {
-    this.#hasher.update(bytes)
-    await this.#store(this.#chunker.push(bytes))
-  }
-
-  protected drain(): void {}
-
-  protected async commit(): Promise<B3Digest> {
-    const digest = B3Digest.adopt(this.#hasher.digest())
-    try {
-      await this.#store(this.#chunker.finish())
-      if (this.#chunks.length > 1) {
-        this.#session?.put('blobs', digest.bytes, encodeChunkList(this.#chunks))
-      }
-      if (this.#commits) await this.#session?.commit()
-    } catch (error) {
-      throw engineError(error, digest, this.#backend)
-    }
-    return digest
-  }
-
-  protected discard(): void {
-    // Chunks that were appended stay: they are content under their own digests.
-    this.#session = undefined
-  }
-
-  async #store(chunks: readonly Uint8Array[]): Promise<void> {
-    try {
-      for (const chunk of chunks) {
-        this.#session ??= this.#engine.write()
-        const digest = blake3.digest(chunk)
-        if (!this.#session.joinPending(digest) && !isSound(this.#engine, digest)) {
-          this.#session.appendContent(digest, chunk)
-        }
-        this.#chunks.push({ digest, size: chunk.length })
-        await this.#session.room()
-      }
-    } catch (error) {
-      throw engineError(error, undefined, this.#backend)
-    }
   }
 }

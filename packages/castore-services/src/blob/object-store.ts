@@ -88,7 +88,7 @@ export class ObjectStoreBlobService implements BlobService, FramedChunks {
     const backend = this.#backend
     this.#objects = new ChunkObjects({ store, backend, maxChunkSize, concurrency, verifyExisting })
     this.#lists = new ChunkLists(this.#objects, backend)
-    this.#threads = new FrameThreads(this.chunkSizes.max, threads)
+    this.#threads = new FrameThreads({ maxChunk: this.chunkSizes.max, count: threads })
     this.#slots = new SlotAllowance(this.#threads, this.#threads.count * SLOTS_PER_THREAD + SLOTS_IN_TRANSIT)
   }
 

@@ -25,7 +25,7 @@ export async function* zstdFrames(
   source: AsyncIterable<Uint8Array>,
   { signal, threads: shared }: ZstdFramesOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
-  const threads = shared ?? new FrameThreads(FRAME)
+  const threads = shared ?? new FrameThreads({ maxChunk: FRAME })
   const slots = new SlotAllowance(threads, SLOTS)
   const held = new Set<Slot>()
   const take = async (): Promise<Slot> => {
