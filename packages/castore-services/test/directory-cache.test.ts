@@ -204,6 +204,26 @@ describe('a cache of directories', () => {
     expect(await nearStore.get(root)).toBeDefined()
   })
 
+  it('takes a closure up to its limit of memory, and leaves the far side at that', async () => {
+    const closure = randomClosure(50, 8)
+    const weight = closure.reduce((sum, directory) => sum + 3 * directory.encode().length + 512, 0)
+    const enough = fixture({ maxClosureMemory: weight })
+    const root = await upload(enough.farStore, ...closure)
+    expect(await closureOf(enough.cache, root)).toHaveLength(50)
+    await enough.cache.close()
+    expect(await enough.nearStore.get(root)).toBeDefined()
+
+    const { cache, farStore, far, nearStore } = fixture({ maxClosureMemory: weight - 1 })
+    await upload(farStore, ...closure)
+    const expected = { name: 'CastoreError', code: 'too-large' }
+    await expect(closureOf(cache, root)).rejects.toMatchObject(expected)
+    // What came before is good.
+    expect((await cache.get(root))?.digest()).toEqual(root)
+    await cache.close()
+    expect(far.openClosures).toBe(0)
+    expect(await nearStore.get(root)).toBeUndefined()
+  })
+
   it('completes a near closure that lacks a directory from the far side, and repairs it', async () => {
     const { cache, nearStore, farStore, far, trouble } = fixture()
     await upload(farStore, A, B, D)

@@ -36,7 +36,8 @@ const REMEMBERED_LISTS = 64
  * - a blob below 1 MiB, or a chunk, is answered with at once and stored near behind the answer. Only when `fillBytes`
  *   wait to be stored does a read wait for room;
  * - a chunked blob that is streamed whole is stored near as it passes, complete with its chunk list. A stream that is
- *   left early stores nothing;
+ *   left early stores nothing: to go on reading what nobody wants any more would cost as much again of the far side, and
+ *   what was written near would be content without a list, which no `open` finds;
  * - a larger blob that the far side has in one piece is copied near before `open` answers: there is no other way to
  *   read it at random without fetching it again and again.
  *

@@ -13,7 +13,15 @@ import { checkedClosure, uploadGraph } from './upload.js'
 export type { CacheInit, CacheWrites } from '../combine/cache-policy.js'
 
 /** What a {@link DirectoryCache} is made of. */
-export type DirectoryCacheInit = CacheInit<DirectoryService>
+export interface DirectoryCacheInit extends CacheInit<DirectoryService> {
+  /**
+   * How much memory a closure from the far side may take while it comes, in bytes, roughly: three times the encodings and
+   * 512 bytes a directory. A larger one fails as `too-large`. Default: 1 GiB, about a million directories.
+   */
+  readonly maxClosureMemory?: number | undefined
+}
+
+const DEFAULT_MAX_CLOSURE_MEMORY = 1024 ** 3
 
 /**
  * A near directory service that keeps what is read from a far one (spec 03 section 9.5, weaknesses 2 and 3 mended).
@@ -21,7 +29,7 @@ export type DirectoryCacheInit = CacheInit<DirectoryService>
  * What the near side lacks is fetched from the far one as a whole closure, since a far service may know roots only. All
  * who ask for a part of a closure that is on its way share it: a caller is answered as soon as its directory has come,
  * and whoever walks down from there finds the rest. Order and sizes are checked on arrival, completeness at the end;
- * only then is the closure stored near, behind the answers. It is held in memory until that is done.
+ * only then is the closure stored near, behind the answers. It is held in memory until that is done, up to a limit.
  *
  * - What neither side has is absent, and the near side is not touched.
  * - A near closure that lacks a directory, or has a damaged one, is completed from the far side, in the middle of a
@@ -35,16 +43,18 @@ export class DirectoryCache implements DirectoryService {
   readonly #far: DirectoryService
   readonly #writes: CacheWrites
   readonly #onTrouble: OnTrouble | undefined
+  readonly #maxClosureMemory: number
   readonly #fetches = new Map<string, ClosureFetch>()
   readonly #fills = new Set<Promise<void>>()
   readonly #behind: WriteBehind
   readonly #closuresBehind: WriteBehind
 
-  constructor({ near, far, writes = 'through', onTrouble }: DirectoryCacheInit) {
+  constructor({ near, far, writes = 'through', onTrouble, maxClosureMemory }: DirectoryCacheInit) {
     this.#near = near
     this.#far = far
     this.#writes = writes
     this.#onTrouble = onTrouble
+    this.#maxClosureMemory = maxClosureMemory ?? DEFAULT_MAX_CLOSURE_MEMORY
     const report = (error: unknown) => this.#report('far', error)
     // One at a time: a far side may want to see children before their parents.
     this.#behind = new WriteBehind((digest) => this.#copyToFar(digest), report, 1)
@@ -138,7 +148,7 @@ export class DirectoryCache implements DirectoryService {
       if (this.#fetches.get(key) === fetch) this.#fetches.delete(key)
     }
     let cancelled = false
-    const fetch: ClosureFetch = new ClosureFetch(this.#far, root, () => {
+    const fetch: ClosureFetch = new ClosureFetch(this.#far, root, this.#maxClosureMemory, () => {
       cancelled = true
       forget()
     })

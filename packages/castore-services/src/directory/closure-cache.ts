@@ -1,4 +1,4 @@
-import type { B3Digest, Directory } from '@neve/castore-model'
+import type { B3Digest } from '@neve/castore-model'
 import type { Closure } from './closure-object.js'
 
 /** What a directory takes beside its encoding, in bytes: entries, names and nodes as objects. Measured, roughly. */
@@ -58,12 +58,11 @@ export class ClosureCache {
   }
 }
 
-function weightOf({
-  bytes,
-  directories,
-}: {
-  bytes: number
-  directories: ReadonlyMap<string, Directory>
-}): number {
-  return 3 * bytes + OVERHEAD * directories.size
+function weightOf({ bytes, directories }: Pick<Closure, 'bytes' | 'directories'>): number {
+  return weightOfDirectories(bytes, directories.size)
+}
+
+/** How much memory so many directories take, roughly, whose encodings have so many bytes together. */
+export function weightOfDirectories(bytes: number, count: number): number {
+  return 3 * bytes + OVERHEAD * count
 }

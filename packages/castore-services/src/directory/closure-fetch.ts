@@ -3,6 +3,8 @@ import type { CallOptions } from '../call-options.js'
 import { abortable } from '../concurrency/abortable.js'
 import { sharedController } from '../concurrency/shared-controller.js'
 import type { DirectoryService } from '../directory-service.js'
+import { CastoreError } from '../errors.js'
+import { weightOfDirectories } from './closure-cache.js'
 import { checkedClosure } from './upload.js'
 import type { ValidatedGraph } from './validated-graph.js'
 
@@ -21,6 +23,7 @@ export class ClosureFetch {
   readonly #expected = new Set<string>()
   readonly #controller = sharedController()
   readonly #onCancelled: () => void
+  readonly #maxWeight: number
   #state: FetchState = { is: 'running' }
   #readers = 0
   #kept = false
@@ -30,8 +33,17 @@ export class ClosureFetch {
   /** The whole closure, checked; has no root when it is absent. Rejects as reading does. */
   readonly closure: Promise<ValidatedGraph>
 
-  /** @param onCancelled called at once when nobody wants it any more */
-  constructor(directories: Pick<DirectoryService, 'getRecursive'>, root: B3Digest, onCancelled: () => void) {
+  /**
+   * @param maxWeight how much memory it may take, in bytes, roughly; beyond that it fails as `too-large`
+   * @param onCancelled called at once when nobody wants it any more
+   */
+  constructor(
+    directories: Pick<DirectoryService, 'getRecursive'>,
+    root: B3Digest,
+    maxWeight: number,
+    onCancelled: () => void,
+  ) {
+    this.#maxWeight = maxWeight
     this.#onCancelled = onCancelled
     this.#expected.add(root.key)
     this.#renew()
@@ -83,7 +95,8 @@ export class ClosureFetch {
   async #run(directories: Pick<DirectoryService, 'getRecursive'>, root: B3Digest): Promise<ValidatedGraph> {
     try {
       const { signal } = this.#controller
-      const closure = checkedClosure(root, directories.getRecursive(root, { signal }), 'far')
+      const source = this.#bounded(root, directories.getRecursive(root, { signal }))
+      const closure = checkedClosure(root, source, 'far')
       for (let next = await closure.next(); ; next = await closure.next()) {
         if (next.done) {
           this.#end({ is: 'done' })
@@ -94,6 +107,20 @@ export class ClosureFetch {
     } catch (error) {
       this.#end({ is: 'failed', error })
       throw error
+    }
+  }
+
+  async *#bounded(root: B3Digest, source: AsyncIterable<Directory>): AsyncGenerator<Directory> {
+    let bytes = 0
+    let count = 0
+    for await (const directory of source) {
+      bytes += directory.encode().length
+      count += 1
+      if (weightOfDirectories(bytes, count) > this.#maxWeight) {
+        const detail = `more than ${this.#maxWeight} bytes of memory, after ${count} directories`
+        throw new CastoreError('too-large', `far: the closure of directory ${root} takes ${detail}`)
+      }
+      yield directory
     }
   }
 
