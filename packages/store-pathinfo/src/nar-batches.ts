@@ -19,11 +19,20 @@ export interface NarBatch {
   readonly gaps: Uint32Array
 }
 
+/** Options of {@link planBatches}. */
+export interface BatchOptions {
+  /** What a piece takes in the task's memory, in bytes. Default: its size. */
+  readonly lengthOf?: ((piece: NarPiece) => number) | undefined
+  /** From how many bytes on a task takes no further piece; asked for each. Default: all that tasks are made for. */
+  readonly most?: (() => number) | undefined
+}
+
 /** Groups steps so that each group fits one task. */
 export async function* planBatches(
   source: AsyncIterable<readonly NarStep[]>,
+  { lengthOf = ({ size }) => size, most = () => CONTENT_TASK_BYTES }: BatchOptions = {},
 ): AsyncGenerator<NarBatch, void, undefined> {
-  const builder = new BatchBuilder()
+  const builder = new BatchBuilder(lengthOf, most)
   for await (const steps of source) {
     for (const step of steps) {
       builder.step(step)
@@ -34,6 +43,8 @@ export async function* planBatches(
 }
 
 class BatchBuilder {
+  readonly #lengthOf: (piece: NarPiece) => number
+  readonly #most: () => number
   readonly #literal = new Uint8Array(LITERAL_ROOM)
   #literalLength = 0
   readonly #gaps = new Uint32Array(CONTENT_TASK_PIECES)
@@ -49,10 +60,15 @@ class BatchBuilder {
     { reuseBuffer: true, bufferSize: ENCODER_BUFFER },
   )
 
+  constructor(lengthOf: (piece: NarPiece) => number, most: () => number) {
+    this.#lengthOf = lengthOf
+    this.#most = most
+  }
+
   /** Whether a further step might be too much. */
   get full(): boolean {
     return (
-      this.#content + this.#literalLength >= CONTENT_TASK_BYTES ||
+      this.#content + this.#literalLength >= this.#most() ||
       this.#pieces.length === CONTENT_TASK_PIECES ||
       this.#literalLength + KEPT_FREE > LITERAL_ROOM
     )
@@ -67,7 +83,7 @@ class BatchBuilder {
       this.#gaps[this.#pieces.length] = this.#literalLength - this.#placed
       this.#placed = this.#literalLength
       this.#pieces.push(step)
-      this.#content += step.size
+      this.#content += this.#lengthOf(step)
     }
   }
 

@@ -8,17 +8,25 @@ import {
   mapOrdered,
 } from '@neve/castore-services'
 import {
+  CONTENT_TASK_BYTES,
   type ContentFailure,
   type ContentTask,
   ContentThreads,
   type FrameCheck,
   type Slot,
-  SlotAllowance,
 } from '@neve/castore-services/blob/content-threads'
 import { decodeChunkList, engineOf } from '@neve/castore-services/blob/embedded'
 import type { EmbeddedStore } from '@neve/embedded-store'
 import { type NarBatch, planBatches } from './nar-batches.js'
-import { absent, type NarPlanServices, type NarStep, planSteps, wrongSize } from './nar-plan.js'
+import {
+  absent,
+  type NarPiece,
+  type NarPlanServices,
+  type NarStep,
+  planSteps,
+  wrongSize,
+} from './nar-plan.js'
+import { SlotsAhead } from './slots-ahead.js'
 import { StepEncoder } from './step-encoder.js'
 
 /** Where {@link renderNar} takes content from. */
@@ -35,6 +43,10 @@ export interface RenderNarOptions {
 const FETCHED_AHEAD = 64
 /** The largest file that is fetched ahead whole, in bytes: what is held at most is bounded by both. */
 const MAX_FETCHED_AHEAD = 256n * 1024n
+
+/** With more renderings than this their tasks are smaller, in bytes: clients that do not read keep what was made for them. */
+const CROWD = 16
+const CROWDED_TASK = 128 * 1024
 
 /** How many slots one rendering has: what it holds of content at most. */
 const SLOTS = 5
@@ -119,11 +131,12 @@ export async function* renderFromEngine(
   frames?: FrameCheck,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const threads = options.threads ?? new ContentThreads(engine)
-  const slots = new SlotAllowance(threads, SLOTS)
+  const slots = new SlotsAhead(threads, SLOTS)
   const held = new Set<Slot>()
   let started = 0
-  const load = async (batch: NarBatch): Promise<{ slot: Slot; length: number }> => {
-    const slot = await slots.take()
+  threads.renderings++
+  const load = async (batch: NarBatch, stop: AbortSignal): Promise<{ slot: Slot; length: number }> => {
+    const slot = await slots.take(stop)
     held.add(slot)
     const task = contentTask(slot, batch, frames)
     // What fits one task is not worth a thread.
@@ -134,7 +147,10 @@ export async function* renderFromEngine(
   }
   try {
     const { signal } = options
-    for await (const { slot, length } of mapOrdered(planBatches(source), SLOTS - 1, load, { signal })) {
+    const lengthOf = frames === undefined ? undefined : (piece: NarPiece) => frameLength(engine, piece)
+    const most = () => (threads.renderings > CROWD ? CROWDED_TASK : CONTENT_TASK_BYTES)
+    const batches = planBatches(source, { lengthOf, most })
+    for await (const { slot, length } of mapOrdered(batches, SLOTS - 1, load, { signal })) {
       if (length > 0) yield slot.raw.subarray(0, length)
       held.delete(slot)
       slots.give(slot)
@@ -142,9 +158,25 @@ export async function* renderFromEngine(
   } finally {
     // However the rendering ended, no task runs any more.
     for (const slot of held) slots.give(slot)
+    threads.renderings--
     if (options.threads === undefined) await threads.close()
   }
 }
+
+/** Pieces from this size on are looked up before they are read, in bytes: of smaller ones many fit a task in any case. */
+const LOOKED_UP = 64 * 1024
+
+/**
+ * What a stored frame takes: with tasks of about 1 MiB of frames, not of what they expand to, a stream has few of them.
+ * Room for the largest piece is kept, so that one that was stored anew meanwhile fits.
+ */
+function frameLength(engine: EmbeddedStore, { digest, size }: NarPiece): number {
+  if (size < LOOKED_UP) return size
+  return Math.max(engine.locate(digest.bytes)?.storedLength ?? size, size / MOST_EXPANDED)
+}
+
+/** How much of expanded content a task may have for each byte of its frames. */
+const MOST_EXPANDED = 16
 
 function contentTask(
   slot: Slot,

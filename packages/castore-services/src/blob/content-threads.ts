@@ -17,8 +17,16 @@ export const LITERAL_ROOM = 256 * 1024
  */
 const CONTENT_ROOM = CONTENT_TASK_BYTES + 512 * 1024 + LITERAL_ROOM
 
+/** How many slots all readers have together for what they load ahead. */
+const SLOTS_AHEAD = 8
+
 /** Threads that read, expand and verify content of one embedded store. Any number of readers may share them. */
 export class ContentThreads extends SlotThreads<ContentTask, ContentResult> {
+  /** Slots that may still be taken for what is loaded ahead, by renderings of NARs. */
+  aheadLeft = SLOTS_AHEAD
+  /** How many renderings are under way: the more, the less each of them should hold. */
+  renderings = 0
+
   constructor(engine: EmbeddedStore, count?: number) {
     super({
       module: '@neve/castore-services/blob/content-worker',

@@ -73,6 +73,9 @@ interface Thread<T, R> {
   readonly slots: Set<number>
 }
 
+/** How many slots of memory that moves are kept for later. */
+const MAX_IDLE_MOVED = 16
+
 /** Ids of tasks are positive numbers of 31 bits, so that they go into a slot. */
 const MAX_SEQUENCE = 0x7fffffff
 
@@ -138,7 +141,8 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
   }
 
   giveSlot(slot: Slot): void {
-    this.#idleSlots.push(slot)
+    // Memory that moves is known to nobody else: what a rush has left need not stay.
+    if (this.#shared || this.#idleSlots.length < MAX_IDLE_MOVED) this.#idleSlots.push(slot)
   }
 
   /** Runs a task in this thread. */
@@ -156,7 +160,7 @@ export class SlotThreads<T extends SlotTask, R> implements AsyncDisposable {
     const { slot, ...rest } = task
     const { raw, packed, waiting } = slot
     const known = this.#shared && thread.slots.has(slot.number)
-    thread.slots.add(slot.number)
+    if (this.#shared) thread.slots.add(slot.number)
     const message: TaskMessage = {
       id,
       task: rest,
