@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { ContentSource } from './lib/content.mjs'
 import { interleave } from './lib/measure.mjs'
 import { residentOwn } from './lib/memory.mjs'
-import { bindfs, dropCaches, inPlace, neveMount } from './lib/mounts.mjs'
+import { bareMount, bindfs, dropCaches, inPlace, neveMount } from './lib/mounts.mjs'
 import { neve, run } from './lib/process.mjs'
 import { rounds, scaled } from './lib/settings.mjs'
 import { compareRates, compareTimes, heading, mebibytes, printTable, seconds, size } from './lib/table.mjs'
@@ -53,6 +53,7 @@ await withWorkDir(async (dir) => {
   /** @type {Row[]} */
   const rows = []
   for (const kind of large) rows.push(...(await readWhole(kind)))
+  rows.push(...(await readBare()))
   rows.push(...(await find('small', `${files} files`)))
   rows.push(...(await find('deep', `${folders * 100} entries`)))
   rows.push(...(await find('flat', `one directory of ${wide}`)))
@@ -107,6 +108,20 @@ await withWorkDir(async (dir) => {
       compareRates('  (against the file itself)', LARGE / cold.neve, LARGE / cold.native),
       compareRates(`${what}, warm`, LARGE / warm.neve, rate(warm.bindfs)),
       compareRates('  (against the page cache)', LARGE / warm.neve, LARGE / warm.native, { share: 0.95 }),
+    ]
+  }
+
+  /** What the bare loop takes for the same requests, and what the kernel does with what is in its cache. */
+  async function readBare() {
+    const view = await bareMount(LARGE, dir.fresh('bare'))()
+    const read = async () => LARGE / (await run('cat', [view.path], { discard: true })).seconds
+    const [cold, , warm] = [await read(), await read(), await read()]
+    const random = await fio(view.path, '4k')
+    await view.close()
+    return [
+      compareRates(`(the bare loop from memory, ${size(LARGE)}, cold)`, cold),
+      compareRates('  (warm)', warm),
+      compareRates(`  (${READERS} random readers of 4k)`, random),
     ]
   }
 

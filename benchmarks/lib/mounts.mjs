@@ -3,8 +3,11 @@ import { spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { run } from './process.mjs'
 import { NEVE } from './settings.mjs'
+
+const BARE = fileURLToPath(new URL('bare-mount.mjs', import.meta.url))
 
 /**
  * @typedef {object} View
@@ -54,6 +57,21 @@ export function neveMount(store, name, mountpoint) {
   return async () => {
     const child = spawn(process.execPath, [NEVE, '--store', store, 'mount', mountpoint], { stdio: 'ignore' })
     return { path: join(mountpoint, name), ...(await served(child, mountpoint)) }
+  }
+}
+
+/**
+ * Shows a file that is answered from memory by the loop that every mount has.
+ *
+ * @param {number} size in bytes
+ * @param {string} mountpoint made here
+ * @returns {Mounter}
+ */
+export function bareMount(size, mountpoint) {
+  mkdirSync(mountpoint, { recursive: true })
+  return async () => {
+    const child = spawn(process.execPath, [BARE, mountpoint, String(size)], { stdio: 'inherit' })
+    return { path: join(mountpoint, 'file'), ...(await served(child, mountpoint)) }
   }
 }
 

@@ -1,5 +1,4 @@
 import { once } from 'node:events'
-import { availableParallelism } from 'node:os'
 import { Worker } from 'node:worker_threads'
 import type { ReadTicket } from '../content.js'
 import type { ChunkName } from '../load-chunk.js'
@@ -19,6 +18,8 @@ import {
   tellNews,
 } from './shared-chunks.js'
 
+/** Threads that load: some wait for the disk while others expand and hash. */
+const LOADERS = 4
 const PAGE = 4096
 const HIGH = 2 ** 32
 const CHUNK_THREAD = import.meta.resolve('@neve/fs-fuse/chunk-thread')
@@ -50,8 +51,7 @@ export class ChunkPool {
   constructor(storePath: string, descriptor: number, cacheBytes: number) {
     this.#shared = shareChunks(storePath, descriptor, cacheBytes)
     this.#unused = Array.from({ length: this.#shared.slots.length / Slot.words }, (_, slot) => slot)
-    const loaders = Math.min(4, Math.max(2, availableParallelism()))
-    const modules = [...Array.from({ length: loaders }, () => CHUNK_THREAD), FEEDER_THREAD]
+    const modules = [...Array.from({ length: LOADERS }, () => CHUNK_THREAD), FEEDER_THREAD]
     this.#threads = modules.map((module) => new Worker(new URL(module), { workerData: this.#shared }))
     for (const thread of this.#threads) thread.on('error', () => {})
     this.#ended = Promise.all(this.#threads.map((thread) => once(thread, 'exit')))
