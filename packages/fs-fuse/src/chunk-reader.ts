@@ -1,3 +1,4 @@
+import { DataLossError } from '@neve/castore-services'
 import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
 import { type ChunkName, loadChunk } from './load-chunk.js'
 
@@ -39,7 +40,11 @@ export class ChunkReader {
     }
     const room = keep ? this.#roomToKeep(chunk.size) : this.#roomToPass(chunk.size)
     const bytes = room.subarray(0, chunk.size)
-    loadChunk(this.#engine, chunk, reader, bytes)
+    const fault = loadChunk(this.#engine, chunk, reader, bytes)
+    if (fault !== undefined) {
+      const { digest } = chunk
+      throw new DataLossError(digest, `embedded:${this.#engine.path}`, `chunk ${digest} is ${fault}`)
+    }
     if (keep) {
       this.#kept.set(key, room)
       this.#keptBytes += room.length

@@ -1,5 +1,4 @@
 import { type B3Digest, blake3, equalBytes } from '@neve/castore-model'
-import { DataLossError } from '@neve/castore-services'
 import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
 
 /** A chunk: what it hashes to, and its length in bytes. */
@@ -17,33 +16,32 @@ export function chunkReaderOf(engine: EmbeddedStore): ContentReader {
  * Reads, expands and verifies a chunk, without waiting.
  *
  * @param reader one of {@link chunkReaderOf}
- * @param out as long as the chunk; what is in it when this throws is not to be used
- * @throws DataLossError when it is damaged or missing
+ * @param out as long as the chunk; of no use when it fails
+ * @returns what is wrong with it, if something is
  */
 export function loadChunk(
   engine: EmbeddedStore,
   chunk: ChunkName,
   reader: ContentReader,
   out: Uint8Array,
-): void {
+): 'missing' | 'damaged' | undefined {
+  const fault = tryLoad(engine, chunk, reader, out)
   // Another process may have written damaged content again, somewhere else: a reader that verifies looks there.
-  if (!loads(engine, chunk, reader, out) && !loads(engine, chunk, engine.contentReader(), out)) {
-    throw loss(engine, chunk.digest, 'is damaged')
-  }
+  return fault === 'damaged' ? tryLoad(engine, chunk, engine.contentReader(), out) : fault
 }
 
-function loads(
+function tryLoad(
   engine: EmbeddedStore,
   { digest, size }: ChunkName,
   reader: ContentReader,
   out: Uint8Array,
-): boolean {
+): 'missing' | 'damaged' | undefined {
   try {
     const stored = reader.peek(digest.bytes) ?? reader.readSync(digest.bytes)
-    if (stored === undefined) throw loss(engine, digest, 'is missing')
-    if (stored.rawLength !== size) return false
+    if (stored === undefined) return 'missing'
+    if (stored.rawLength !== size) return 'damaged'
     const expanded = stored.compressed ? reader.expand(stored, out) : copied(stored.payload, out)
-    return expanded && equalBytes(blake3.digest(out), digest.bytes)
+    return expanded && equalBytes(blake3.digest(out), digest.bytes) ? undefined : 'damaged'
   } finally {
     // A thread that never waits would hold on to the state of the tables that it saw first.
     engine.refresh()
@@ -55,8 +53,4 @@ function copied(bytes: Uint8Array, out: Uint8Array): boolean {
   if (bytes.length !== out.length) return false
   if (out.length > 0) Buffer.from(out.buffer, out.byteOffset, out.length).fill(bytes)
   return true
-}
-
-function loss(engine: EmbeddedStore, digest: B3Digest, what: string): DataLossError {
-  return new DataLossError(digest, `embedded:${engine.path}`, `chunk ${digest} ${what}`)
 }

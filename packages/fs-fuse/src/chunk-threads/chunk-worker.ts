@@ -2,7 +2,7 @@ import { writeSync, writevSync } from 'node:fs'
 import { B3Digest } from '@neve/castore-model'
 import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
 import { Errno } from '../errno.js'
-import { chunkReaderOf, loadChunk } from '../load-chunk.js'
+import { type ChunkName, chunkReaderOf, loadChunk } from '../load-chunk.js'
 import { OUT_HEADER } from '../protocol/constants.js'
 import {
   awaitSlot,
@@ -82,15 +82,18 @@ export class ChunkWorker {
     const digest = new Uint8Array(B3Digest.LENGTH)
     digest.set(new Uint8Array(slots.buffer, 4 * (at + Slot.digest), digest.length))
     const out = bytes.subarray(slot * SLOT_BYTES, slot * SLOT_BYTES + size)
-    let state: number = SlotState.ready
-    try {
-      loadChunk(this.#engine, { digest: B3Digest.from(digest), size }, this.#reader, out)
-    } catch {
-      // Who serves is asked again for each page, looks for itself, and tells of it.
-      state = SlotState.failed
-    }
-    Atomics.store(slots, at + Slot.state, state)
+    const isLoaded = this.#loads({ digest: B3Digest.from(digest), size }, out)
+    // Who serves is asked again for each page of what has failed, looks for itself, and tells of it.
+    Atomics.store(slots, at + Slot.state, isLoaded ? SlotState.ready : SlotState.failed)
     Atomics.notify(slots, at + Slot.state)
+  }
+
+  #loads(chunk: ChunkName, out: Uint8Array): boolean {
+    try {
+      return loadChunk(this.#engine, chunk, this.#reader, out) === undefined
+    } catch {
+      return false
+    }
   }
 
   #answer(job: Int32Array, pieces: readonly Uint8Array[] | undefined): void {
