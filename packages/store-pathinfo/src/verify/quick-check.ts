@@ -35,7 +35,7 @@ export class QuickCheck {
     this.#engine = engine
     this.#throttle = throttle
     this.#threads = new ContentThreads(engine)
-    this.#slots = new SlotAllowance(this.#threads, 3 * this.#threads.count + 1)
+    this.#slots = new SlotAllowance(this.#threads, 4 * this.#threads.count)
   }
 
   /** @throws on iterating: what makes threads fail; the signal's reason */
@@ -99,7 +99,7 @@ export class QuickCheck {
     let length = 0
     let sound = true
     const look = (pieces: Pieces, signal: AbortSignal) => this.#read(pieces, { signal })
-    const runs = mapOrdered(runsOf(chunks), this.#threads.count + 1, look, options)
+    const runs = mapOrdered(runsOf(chunks), 2 * this.#threads.count + 1, look, options)
     // To the end, whatever is found: slots that are lent have to come back.
     for await (const slot of runs) {
       sound &&= slot !== undefined
