@@ -40,6 +40,9 @@ export class HttpMetrics {
     labelNames: ['route'] as const,
     registers: [this.#registry],
   })
+  /** What was counted since somebody asked, by route, method and status: the library's labels cost more than the rest. */
+  readonly #newRequests = new Map<string, number>()
+  readonly #newBytes = new Map<string, number>()
   readonly #cut = new Counter({
     name: 'neve_http_responses_cut_total',
     help: 'replies that the client did not get whole',
@@ -71,8 +74,9 @@ export class HttpMetrics {
   /** Counts a request that is over. */
   count({ target, method, status, bytes, milliseconds, whole }: Access): void {
     const route = ROUTES.find(([, pattern]) => pattern.test(target))?.[0] ?? 'page'
-    this.#requests.inc({ route, method: METHODS.has(method) ? method : 'other', status: String(status) })
-    this.#bytes.inc({ route }, bytes)
+    const kind = `${route} ${METHODS.has(method) ? method : 'other'} ${status}`
+    this.#newRequests.set(kind, (this.#newRequests.get(kind) ?? 0) + 1)
+    this.#newBytes.set(route, (this.#newBytes.get(route) ?? 0) + bytes)
     if (!whole) this.#cut.inc({ route })
     this.#seconds.observe({ route }, milliseconds / 1000)
   }
@@ -97,7 +101,18 @@ export class HttpMetrics {
 
   /** The text that Prometheus reads. */
   text(): Promise<string> {
+    this.#handOver()
     return this.#registry.metrics()
+  }
+
+  #handOver(): void {
+    for (const [kind, count] of this.#newRequests) {
+      const [route, method, status] = kind.split(' ') as [string, string, string]
+      this.#requests.inc({ route, method, status }, count)
+    }
+    for (const [route, bytes] of this.#newBytes) this.#bytes.inc({ route }, bytes)
+    this.#newRequests.clear()
+    this.#newBytes.clear()
   }
 }
 
