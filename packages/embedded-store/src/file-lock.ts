@@ -1,4 +1,4 @@
-import { closeSync, openSync, realpathSync } from 'node:fs'
+import { closeSync, existsSync, openSync, realpathSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { EmbeddedStoreError, wrapError } from './errors.js'
 
@@ -61,7 +61,8 @@ export class MutexLock implements Disposable {
 
   /** @returns undefined where there are no such locks */
   static take(path: string): MutexLock | undefined {
-    if (process.platform !== 'linux') return undefined
+    // Where the file system is read-only there may be no such file, and then there are no mutexes.
+    if (process.platform !== 'linux' || !existsSync(path)) return undefined
     const file = realpathSync(path)
     const held = MutexLock.#held.get(file)
     if (held !== undefined) {

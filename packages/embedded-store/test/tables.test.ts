@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync } from 'node:fs'
+import { chmodSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { EmbeddedStore } from '@neve/embedded-store'
@@ -105,5 +105,13 @@ describe('permissions', () => {
     expect(mount('-o', 'remount,ro', disk)).toBe(true)
     await using store = await EmbeddedStore.open(join(disk, 'store'), { readOnly: true })
     expect(Buffer.from((await store.readContent(keyOf('content')))!).toString()).toBe('content')
+    await store.close()
+
+    // As on a medium that the tables were copied to without it.
+    expect(mount('-o', 'remount,rw', disk)).toBe(true)
+    rmSync(join(disk, 'store', 'tables', 'lock.mdb'))
+    expect(mount('-o', 'remount,ro', disk)).toBe(true)
+    await using copy = await EmbeddedStore.open(join(disk, 'store'), { readOnly: true })
+    expect(Buffer.from((await copy.readContent(keyOf('content')))!).toString()).toBe('content')
   })
 })
