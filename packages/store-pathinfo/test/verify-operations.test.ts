@@ -161,6 +161,10 @@ describe('the state of a verification', () => {
       writeFileSync(path, text)
       await expectStoreError(() => file.read(), 'invalid-input')
     }
+    writeFileSync(path, ' '.repeat(1 << 20))
+    for (const other of [path, '/dev/zero', temporaryFolder()]) {
+      await expectStoreError(() => new VerifyStateFile(other, 'a store').read(), 'invalid-input')
+    }
     await file.remove()
     await file.remove()
     expect(await file.read()).toBeUndefined()

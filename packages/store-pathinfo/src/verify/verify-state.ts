@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { open, readFile, rename, rm } from 'node:fs/promises'
+import { open, readFile, rename, rm, stat } from 'node:fs/promises'
 import { z } from 'zod'
 import { StoreError } from '../errors.js'
 
@@ -22,6 +22,8 @@ export interface VerifyState {
   readonly counts: Readonly<Record<string, number>>
 }
 
+/** The longest file that is read, in bytes; what is written has a few hundred. */
+const MAX_LENGTH = 64 * 1024
 /** How often the file is written, in milliseconds. */
 const EVERY = 2000
 
@@ -45,13 +47,13 @@ export class VerifyStateFile {
    * @throws StoreError `invalid-input` when it is not that of this verification
    */
   async read(): Promise<VerifyState | undefined> {
-    let text: string
-    try {
-      text = await readFile(this.#path, 'utf8')
-    } catch (error) {
+    const file = await stat(this.#path).catch((error: unknown) => {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return undefined
       throw error
-    }
+    })
+    if (file === undefined) return undefined
+    // A device or a pipe may have no end.
+    const text = file.isFile() && file.size <= MAX_LENGTH ? await readFile(this.#path, 'utf8') : ''
     const parsed = schema.safeParse(jsonOf(text))
     if (!parsed.success) {
       throw new StoreError('invalid-input', `${this.#path} is not the state of a verification`)
