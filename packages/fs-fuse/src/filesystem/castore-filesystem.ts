@@ -291,14 +291,20 @@ export class CastoreFilesystem {
     const listing = this.#listings.get(handle)
     if (listing === undefined) throw new FilesystemError(Errno.EIO)
     let index = from
+    let turn: Promise<boolean> | undefined
     const list = (): MaybePromise<void> => {
       for (;;) {
         const next = listing.at(index)
-        // What is there goes out before anything is waited for, as an error comes after what was listed.
+        // What is there goes out before anything is waited for that takes longer than a turn of the event loop, as an
+        // error comes after what was listed.
         if (next instanceof Promise) {
           if (index === from) return next.then(list)
-          next.catch(() => {})
-          return undefined
+          const come = next.then(
+            () => true,
+            () => true,
+          )
+          turn ??= new Promise((resolve) => setImmediate(resolve, false))
+          return Promise.race([come, turn]).then((more) => (more ? list() : undefined))
         }
         if (next === undefined || !visit(this.#listedRoot(next, index + 1))) return undefined
         index += 1

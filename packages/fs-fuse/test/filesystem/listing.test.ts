@@ -122,17 +122,18 @@ describe('05: listings', () => {
     }
     const connection = await open(roots)
     const handle = Number((await connection.call(frame(27, {}, 0, 0))).readBigUInt64LE(16))
-    const names: string[] = []
+    const replies: string[][] = []
     let error = 0
     for (let offset = 0; error === 0; ) {
       const reply = await connection.call(frame(28, {}, u64(handle), u64(offset), 4096, 0, u64(0), 0, 0))
       error = reply.readInt32LE(4)
       const listed = entriesOf(reply, false)
-      names.push(...listed.map(({ name }) => name))
+      replies.push(listed.map(({ name }) => name))
       offset = listed.at(-1)?.next ?? offset
     }
     expect(error).toBe(-5)
-    expect(names).toEqual(NAMES.slice(0, 5))
+    // Many in a reply, also where each is waited for: what a provider has at hand is not slow.
+    expect(replies).toEqual([NAMES.slice(0, 5), []])
     expect(closed).toBe(true)
   })
 })
