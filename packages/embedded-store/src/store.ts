@@ -12,32 +12,12 @@ import { KEY_LENGTH } from './record.js'
 import { SegmentFiles, segmentName } from './segment.js'
 import { type SnapshotOptions, type SnapshotReport, snapshotStore } from './snapshot.js'
 import { busy, lockWithTables } from './store-locking.js'
+import { checkSegmentSize, type EmbeddedStoreOptions } from './store-options.js'
 import { SEGMENT_SIZE, StoreWriter } from './store-writer.js'
 import { decodeLocation, type Location } from './table-values.js'
 import { Tables } from './tables.js'
+import { UseLog } from './use-log.js'
 import type { WriteSession } from './write-session.js'
-
-export interface EmbeddedStoreOptions {
-  /** Make the store where there is none. Default: true, unless `readOnly`. */
-  readonly create?: boolean
-  /** Refuse every write. Default: false. */
-  readonly readOnly?: boolean
-  /** A segment is sealed once it has this length, in bytes. Default: 256 MiB. */
-  readonly segmentSize?: number
-  /**
-   * Another instance of this process has the store open and outlives this one, in another thread: its lock is enough.
-   * Default: false.
-   */
-  readonly beside?: boolean
-}
-
-/** Offsets in a segment must fit in 32 bits, and the last record may start just before the end. */
-const MAX_SEGMENT_SIZE = 2 ** 31
-
-function checkSegmentSize(size: number | undefined): void {
-  if (size === undefined || (Number.isSafeInteger(size) && size > 0 && size <= MAX_SEGMENT_SIZE)) return
-  throw new EmbeddedStoreError('invalid-input', `segmentSize must be 1 to ${MAX_SEGMENT_SIZE}, it is ${size}`)
-}
 
 /**
  * The storage engine: bytes under keys, in one folder, for many processes at once. Content lies in append-only
@@ -51,6 +31,8 @@ export class EmbeddedStore implements AsyncDisposable {
   readonly path: string
   /** The number from which the checksums of this store's records start. */
   readonly salt: number
+  /** When path infos were last used. */
+  readonly uses: UseLog
   readonly #tables: Tables
   readonly #files: SegmentFiles
   readonly #writer: StoreWriter | undefined
@@ -80,6 +62,7 @@ export class EmbeddedStore implements AsyncDisposable {
     this.#segmentSize = options.segmentSize ?? SEGMENT_SIZE
     const writes = options.readOnly !== true
     this.#writer = writes ? new StoreWriter(layout.segments, tables, salt, this.#segmentSize) : undefined
+    this.uses = new UseLog(tables, writes ? 'write' : options.onUse)
     this.#lease = writes ? Lease.take(layout.leases, () => this.#epoch()) : undefined
     // One without a lease may work for another that has one.
     this.#goesBy = this.#lease?.epoch ?? Number.POSITIVE_INFINITY
@@ -360,6 +343,7 @@ export class EmbeddedStore implements AsyncDisposable {
     this.#closed = true
     try {
       await this.#writer?.close()
+      await this.uses.flush()
     } finally {
       this.#files.close()
       await this.#tables.close()

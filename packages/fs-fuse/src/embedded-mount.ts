@@ -12,7 +12,10 @@ import {
 type FilesystemSettings = ThreadSettings['filesystem']
 
 /** Options of {@link mountEmbedded}. */
-export interface EmbeddedMountOptions extends MountOptions, FilesystemSettings, ThreadListeners {
+export interface EmbeddedMountOptions
+  extends MountOptions,
+    FilesystemSettings,
+    Omit<ThreadListeners, 'onUse'> {
   /** The thread to serve it. Default: a new one. */
   readonly thread?: ServingThread | undefined
   /** How much memory expanded chunks of large files may take, in bytes. Default: 64 MiB; never less than 24 MiB. */
@@ -42,8 +45,11 @@ export async function mountEmbedded(
   const { chunkCacheBytes, lease = true } = options
   const filesystem = { listRoot, showXattr, xattrPrefixes, owner }
   const opening = openStore(storePath, lease)
-  const preparing = opening.then(() =>
-    thread.prepare({ storePath, roots, filesystem, chunkCacheBytes }, options),
+  const preparing = opening.then(({ uses }) =>
+    thread.prepare(
+      { storePath, roots, filesystem, chunkCacheBytes },
+      { ...options, onUse: (key) => uses.mark(key) },
+    ),
   )
   const [opened, ready, mounted] = await Promise.allSettled([
     opening,

@@ -20,6 +20,7 @@ if (port !== null) {
     readOnly: true,
     create: false,
     beside: true,
+    onUse: (key) => tell({ kind: 'used', key }),
   })
   let pool: ChunkPool | undefined
   const content = new EmbeddedContent(engine, () => {

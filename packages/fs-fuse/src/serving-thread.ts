@@ -32,12 +32,15 @@ export type ThreadMessage =
   | { readonly kind: 'ready' }
   | { readonly kind: 'trouble'; readonly operation: string; readonly path: string; readonly error: string }
   | { readonly kind: 'fault'; readonly error: string }
+  | { readonly kind: 'used'; readonly key: Uint8Array }
 
 /** Who hears of what goes wrong in a thread. */
 export interface ThreadListeners {
   readonly onTrouble?: ((trouble: FilesystemTrouble) => void) | undefined
   /** Hears of what must not happen. */
   readonly onFault?: ((error: unknown) => void) | undefined
+  /** Gets the keys of path infos that are looked up, each once an hour. */
+  readonly onUse?: ((key: Uint8Array) => void) | undefined
 }
 
 const MODULE = import.meta.resolve('@neve/fs-fuse/embedded-thread')
@@ -56,9 +59,10 @@ export class ServingThread {
   }
 
   /** Opens the store. Rejects with what the thread fails with. */
-  async prepare(settings: ThreadSettings, { onTrouble, onFault }: ThreadListeners): Promise<void> {
+  async prepare(settings: ThreadSettings, { onTrouble, onFault, onUse }: ThreadListeners): Promise<void> {
     this.#worker.on('message', (message: ThreadMessage) => {
       if (message.kind === 'trouble') onTrouble?.({ ...message, error: new Error(message.error) })
+      if (message.kind === 'used') onUse?.(message.key)
       if (message.kind === 'fault') onFault?.(new Error(message.error))
     })
     const ready = once(this.#worker, 'message')

@@ -21,7 +21,9 @@ export class EmbeddedRoots {
     if (storePath === undefined) return undefined
     this.#engine.refresh()
     const bytes = this.#engine.get(TABLE, storePath.digest)
-    return bytes && nodeUnder(storePath, this.#stored(storePath.digest, bytes))
+    const node = bytes && nodeUnder(storePath, this.#stored(storePath.digest, bytes))
+    if (node !== undefined) this.#engine.uses.mark(storePath.digest)
+    return node
   }
 
   *list(): Generator<StoreRoot, void, undefined> {

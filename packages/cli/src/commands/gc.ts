@@ -23,8 +23,8 @@ Examples:
   $ neve gc
   $ neve gc --older-than 30d --max-freed 10G --json
 
-What is kept: what roots lead to (see "neve root"), what was stored within the last hour, or within --older-than, and
-everything that these refer to. The rest is garbage: store paths, directories and contents. Without a root that leads to
+What is kept: what roots lead to (see "neve root"), what was stored or used within the last hour, or within
+--older-than, and everything that these refer to. The rest is garbage: store paths, directories and contents. Without a root that leads to
 anything, nothing is removed, unless --older-than or --all is given.
 
 Others may read and write meanwhile. What is garbage is removed once all who had the store open for writing when it was
@@ -40,7 +40,7 @@ export function gcCommand(context: Context): Command {
   return new Command('gc')
     .description('Remove what no root keeps, and give its space back.')
     .option('--dry-run', 'only tell what is garbage')
-    .option('--older-than <duration>', 'keep what was stored within this time, such as 12h or 30d')
+    .option('--older-than <duration>', 'keep what was stored or used within this time, such as 12h or 30d')
     .option('--all', 'remove everything when no root keeps anything')
     .option('--max-freed <size>', 'give back no more once this much is free again, such as 10G')
     .option('--wait <duration>', 'how long to wait for those who write', '1m')

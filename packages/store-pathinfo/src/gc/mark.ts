@@ -3,7 +3,6 @@ import type { EmbeddedStore } from '@neve/embedded-store'
 import type { StorePath } from '@neve/nix-compat'
 import { decodeStored } from '../path-info/stored.js'
 import type { PathInfo } from '../path-info.js'
-import { lastUse } from './last-use.js'
 import { listRoots, rootTargets } from './roots.js'
 
 /** What keeps path infos besides roots. */
@@ -58,7 +57,7 @@ export class Marking {
       await this.castore.node({ kind: 'directory', digest, size: 0n }, this.#signal)
     }
     for (const digest of this.#engine.keys('pathInfos')) {
-      if ((lastUse(this.#engine, digest) ?? 0) >= usedSince) await this.path(digest)
+      if ((this.#engine.uses.last(digest) ?? 0) >= usedSince) await this.path(digest)
     }
   }
 

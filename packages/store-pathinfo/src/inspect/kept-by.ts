@@ -2,7 +2,6 @@ import type { CallOptions } from '@neve/castore-services'
 import type { EmbeddedStore } from '@neve/embedded-store'
 import type { StorePath } from '@neve/nix-compat'
 import { StoreError } from '../errors.js'
-import { lastUse } from '../gc/last-use.js'
 import { listRoots, type Root, rootTargets } from '../gc/roots.js'
 import { decodeStored } from '../path-info/stored.js'
 
@@ -61,7 +60,7 @@ export async function keptBy(
   return {
     roots,
     referrers: referrers.map((index) => graph.pathAt(index)),
-    lastUsed: lastUse(engine, path.digest),
+    lastUsed: engine.uses.last(path.digest),
   }
 }
 

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { compareBytes } from '@neve/castore-model'
 import type { CallOptions } from '@neve/castore-services'
-import { type EmbeddedStore, EmbeddedStoreError, type WriteSession } from '@neve/embedded-store'
-import { recordUse } from '../gc/last-use.js'
+import { type EmbeddedStore, EmbeddedStoreError, encodeUse, type WriteSession } from '@neve/embedded-store'
 import type { PathInfo } from '../path-info.js'
 import { encodePathInfo } from '../path-info-codec.js'
 import type { ListPathInfosOptions, PathInfoService, PutPathInfoOptions } from '../path-info-service.js'
@@ -25,7 +24,8 @@ const TURNS = new WeakMap<EmbeddedStore, Turns>()
 
 /**
  * Path infos in a table of an embedded store, under the digest of their store path, in the form of the wire. However
- * many processes put signatures of one store path at the same moment, all of them are kept.
+ * many processes put signatures of one store path at the same moment, all of them are kept. Each that is found is recorded
+ * as used now, unless the engine is open for reading only.
  */
 export class EmbeddedPathInfoService implements PathInfoService {
   /** The engine, which the service does not close. */
@@ -42,8 +42,14 @@ export class EmbeddedPathInfoService implements PathInfoService {
     signal?.throwIfAborted()
     checkDigest(digest)
     if (this.#isHidden(digest) && !(await this.#rescue(digest, signal))) return undefined
-    const bytes = this.engine.get(TABLE, digest)
+    const bytes = this.#used(digest)
     return bytes && this.#stored(digest, bytes)
+  }
+
+  #used(digest: Uint8Array): Uint8Array | undefined {
+    const bytes = this.engine.get(TABLE, digest)
+    if (bytes !== undefined) this.engine.uses.mark(digest)
+    return bytes
   }
 
   /**
@@ -55,7 +61,7 @@ export class EmbeddedPathInfoService implements PathInfoService {
    */
   entry(digest: Uint8Array): Uint8Array | undefined {
     checkDigest(digest)
-    return this.#isHidden(digest) ? undefined : this.engine.get(TABLE, digest)
+    return this.#isHidden(digest) ? undefined : this.#used(digest)
   }
 
   /**
@@ -89,7 +95,7 @@ export class EmbeddedPathInfoService implements PathInfoService {
   async has(digest: Uint8Array, { signal }: CallOptions = {}): Promise<boolean> {
     signal?.throwIfAborted()
     checkDigest(digest)
-    return !this.#isHidden(digest) && this.engine.has(TABLE, digest)
+    return !this.#isHidden(digest) && this.#used(digest) !== undefined
   }
 
   async put(info: PathInfo, options: PutPathInfoOptions = {}): Promise<PathInfo> {
@@ -128,7 +134,7 @@ export class EmbeddedPathInfoService implements PathInfoService {
     if (bytes === undefined || compareBytes(bytes, encoded) !== 0 || this.#isHidden(digest)) {
       session.replace(TABLE, digest, bytes, encoded)
     }
-    recordUse(session, digest)
+    session.put('used', digest, encodeUse())
     return merged
   }
 
