@@ -163,6 +163,7 @@ export class Collector {
     const { tables } = this.#context
     cutTails(this.#context)
     const sequences = new Map(this.state.condemned.map(({ epoch, sequence }) => [epoch, sequence]))
+    let failed = false
     try {
       for (const some of batchesOf(keys)) {
         tables.refresh()
@@ -190,10 +191,13 @@ export class Collector {
         })
         yield removed
       }
+    } catch (error) {
+      failed = true
+      throw error
     } finally {
       await this.#segment?.close(tables)
       this.#segment = undefined
-      await this.#forgetEpochs()
+      if (!failed) await this.#forgetEpochs()
     }
   }
 

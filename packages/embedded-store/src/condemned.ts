@@ -1,4 +1,5 @@
 import type { Database } from 'lmdb'
+import { wrapError } from './errors.js'
 import { RecordKind } from './record.js'
 
 /** What the garbage collector removes. */
@@ -35,6 +36,14 @@ export function condemnedKey(what: Condemnable, key: Uint8Array): Buffer {
   return name
 }
 
+function read<T>(reading: () => T): T {
+  try {
+    return reading()
+  } catch (error) {
+    throw wrapError(error, 'read what is condemned')
+  }
+}
+
 /** What the collector has found to be garbage and will remove, unless somebody writes it again. */
 export class Condemned {
   // Both are missing in a store that was made before there was a collector, and is open for reading.
@@ -48,11 +57,11 @@ export class Condemned {
 
   /** Whether anything may be condemned: if not, nobody need look. */
   get any(): boolean {
-    return this.#state?.getBinaryFast(ANY) !== undefined
+    return read(() => this.#state?.getBinaryFast(ANY)) !== undefined
   }
 
   epochOf(what: Condemnable, key: Uint8Array): number | undefined {
-    const value = this.#table?.getBinary(condemnedKey(what, key))
+    const value = read(() => this.#table?.getBinary(condemnedKey(what, key)))
     return value === undefined ? undefined : value.readUInt32LE(0)
   }
 
@@ -64,7 +73,7 @@ export class Condemned {
   }
 
   state(): CollectorState {
-    const value = this.#state?.getBinary(STATE)
+    const value = read(() => this.#state?.getBinary(STATE))
     return value === undefined ? NO_STATE : (JSON.parse(value.toString()) as CollectorState)
   }
 

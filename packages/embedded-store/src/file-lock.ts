@@ -15,6 +15,8 @@ FIRST_BYTE.writeBigInt64LE(1n, 16)
 interface Calls {
   readonly flock: (descriptor: number, operation: number) => number
   readonly fcntl: (descriptor: number, command: number, type: string, lock: Uint8Array) => number
+  readonly fallocate: (descriptor: number, mode: number, offset: number, length: number) => number
+  readonly errno: () => number
 }
 let calls: Calls | null | undefined
 
@@ -22,11 +24,17 @@ function loadCalls(): Calls | null {
   try {
     const koffi = createRequire(import.meta.url)('koffi') as {
       load(path: string | null): { func(signature: string): never }
+      errno(): number
     }
     const libc = koffi.load(null)
     return {
       flock: libc.func('int flock(int fd, int operation)'),
       fcntl: libc.func('int fcntl(int fd, int cmd, ...)'),
+      fallocate:
+        process.platform === 'linux'
+          ? libc.func('int fallocate(int fd, int mode, int64 offset, int64 length)')
+          : () => -1,
+      errno: () => koffi.errno(),
     }
   } catch {
     return null
@@ -42,6 +50,21 @@ function loadCalls(): Calls | null {
 export function tryLock(descriptor: number, kind: LockKind): boolean | undefined {
   if (calls === undefined) calls = loadCalls()
   return calls === null ? undefined : calls.flock(descriptor, OPERATION[kind] | LOCK_NB) === 0
+}
+
+/** Out of space, and over the quota. */
+const FULL = [28, 122]
+
+/**
+ * Makes a file longer by blocks that are its own from then on.
+ *
+ * @returns false where there is no space for them; undefined where files cannot be given blocks ahead of writing
+ */
+export function allocate(descriptor: number, offset: number, length: number): boolean | undefined {
+  if (calls === undefined) calls = loadCalls()
+  if (calls === null) return undefined
+  if (calls.fallocate(descriptor, 0, offset, length) === 0) return true
+  return FULL.includes(calls.errno()) ? false : undefined
 }
 
 /**

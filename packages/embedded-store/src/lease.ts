@@ -38,13 +38,15 @@ export class Lease {
 
   /** @param epoch reads the epoch as it is when this is called */
   static take(folder: string, epoch: () => number): Lease {
+    let lease: Lease | undefined
     try {
       mkdirSync(folder, { recursive: true })
-      const lease = Lease.#show(folder)
+      lease = Lease.#show(folder)
       lease.#epoch = epoch()
       ftruncateSync(lease.#descriptor, lease.#epoch)
       return lease
     } catch (error) {
+      lease?.release()
       throw wrapError(error, `take a lease in ${folder}`)
     }
   }
@@ -86,9 +88,10 @@ export class Lease {
     this.#open = false
     try {
       rmSync(this.#path, { force: true })
-    } finally {
-      closeSync(this.#descriptor)
+    } catch {
+      // Nobody goes by one that is not locked.
     }
+    closeSync(this.#descriptor)
   }
 
   /** Whether a file of {@link leasesIn} is this one. */

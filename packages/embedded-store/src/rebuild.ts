@@ -10,6 +10,7 @@ import { segmentIds, segmentName } from './segment.js'
 import { type ScannedRecord, SegmentScan } from './segment-scan.js'
 import { encodeLocation } from './table-values.js'
 import { Tables } from './tables.js'
+import { MAP_SIZE, prepareTables } from './tables-file.js'
 
 /** What {@link EmbeddedStore.rebuild} found. */
 export interface RebuildReport {
@@ -52,11 +53,12 @@ export async function rebuildTables(layout: StoreLayout, salt: number): Promise<
 async function fillTables(layout: StoreLayout, salt: number): Promise<RebuildReport> {
   const tables = new Tables(layout.newTables, false)
   const scratch = join(layout.newTables, 'scratch')
-  const publisher = new Publisher(tables, scratch)
+  let publisher: Publisher | undefined
   const ids = segmentIds(layout.segments)
   let records = 0
   let skippedBytes = 0
   try {
+    publisher = new Publisher(tables, scratch)
     for (const id of ids) {
       const descriptor = openSync(join(layout.segments, segmentName(id)), 'r')
       try {
@@ -73,7 +75,7 @@ async function fillTables(layout: StoreLayout, salt: number): Promise<RebuildRep
       }
     }
   } finally {
-    await publisher.close()
+    await publisher?.close()
     await tables.close()
     rmSync(scratch, { recursive: true, force: true })
   }
@@ -92,12 +94,13 @@ class Publisher {
 
   constructor(tables: Tables, scratch: string) {
     this.#tables = tables
+    prepareTables(scratch)
     this.#published = openLmdb<Buffer, Uint8Array>({
       path: scratch,
       noSubdir: false,
       encoding: 'binary',
       keyEncoding: 'binary',
-      mapSize: 2 ** 36,
+      mapSize: MAP_SIZE,
       overlappingSync: false,
       noSync: true,
     })

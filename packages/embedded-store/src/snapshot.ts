@@ -82,8 +82,12 @@ export async function snapshotStore(
       clear(to)
     }
   } catch (error) {
-    clear(to)
-    if (isNew) rmSync(path, { recursive: true, force: true })
+    try {
+      clear(to)
+      if (isNew) rmSync(path, { recursive: true, force: true })
+    } catch {
+      // The disk takes nothing any more: what is left is no store, or a whole one.
+    }
     if (options.signal?.aborted) throw error
     throw wrapError(error, `make a snapshot at ${path}`)
   }

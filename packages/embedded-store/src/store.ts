@@ -3,7 +3,7 @@ import { Collector, liftBeside, type StoredKey } from './collector.js'
 import type { Condemnable } from './condemned.js'
 import { ContentReader, type ContentReaderOptions } from './content-reader.js'
 import { checkEntry, type TableName } from './entry-record.js'
-import { DamagedRecordError, EmbeddedStoreError, keyHex } from './errors.js'
+import { DamagedRecordError, EmbeddedStoreError, keyHex, wrapError } from './errors.js'
 import { StoreLock } from './file-lock.js'
 import { layoutOf, openFormat, type StoreLayout, syncFolder } from './format.js'
 import { Lease } from './lease.js'
@@ -84,8 +84,13 @@ export class EmbeddedStore implements AsyncDisposable {
     try {
       const isNew = !readOnly && !existsSync(layout.tables)
       const tables = new Tables(layout.tables, readOnly, { beside: options.beside === true })
-      if (isNew) syncFolder(layout.root)
-      return new EmbeddedStore(layout, salt, lock, tables, options)
+      try {
+        if (isNew) syncFolder(layout.root)
+        return new EmbeddedStore(layout, salt, lock, tables, options)
+      } catch (error) {
+        await tables.close()
+        throw wrapError(error, `open the store at ${layout.root}`)
+      }
     } catch (error) {
       lock?.release()
       throw error

@@ -6,6 +6,7 @@ import { type Condemnable, Condemned } from './condemned.js'
 import { type EntryChange, TABLES, type TableName } from './entry-record.js'
 import { EmbeddedStoreError, wrapError } from './errors.js'
 import { MutexLock } from './file-lock.js'
+import { RESERVE, TableRoom } from './table-room.js'
 import {
   decodeLocation,
   decodeSegmentState,
@@ -15,7 +16,7 @@ import {
   segmentKey,
   segmentOfKey,
 } from './table-values.js'
-import { checkDataFile, freeBytes, prepareReading, prepareTables } from './tables-file.js'
+import { checkDataFile, freeBytes, MAP_SIZE, prepareReading, prepareTables } from './tables-file.js'
 
 /** What one commit publishes. */
 export interface TablesChange {
@@ -25,8 +26,6 @@ export interface TablesChange {
   readonly segments: ReadonlyMap<number, SegmentState>
 }
 
-/** Room for the LMDB file in the address space, in bytes. It says nothing of the file's size. */
-const MAP_SIZE = 2 ** 36
 /** What one entry adds to the LMDB file, by and large, and what a commit adds at the least, in bytes. */
 const ENTRY_GROWTH = 256
 const COMMIT_GROWTH = 64 * 1024
@@ -55,19 +54,21 @@ export interface CollectorTables {
 /** The LMDB environment: the index of content, the state of the segments, and the tables. */
 export class Tables {
   readonly #path: string
-  readonly #root: RootDatabase<Buffer, Uint8Array>
+  readonly #root!: RootDatabase<Buffer, Uint8Array>
   readonly #index: Table
   readonly #segments: Table
   readonly #tables: Opened['tables']
   readonly condemned: Condemned
   readonly #walks = new Set<Iterator<unknown>>()
   readonly #mutexes: MutexLock | undefined
+  readonly #room: TableRoom
   #failure: EmbeddedStoreError | undefined
   #closed = false
 
   /** @param beside another instance of this process has the tables open, and outlives this one */
   constructor(path: string, readOnly: boolean, { beside = false, mapSize = MAP_SIZE } = {}) {
     this.#path = path
+    this.#room = new TableRoom(path)
     const writable = readOnly ? prepareReading(path) : prepareTables(path)
     checkDataFile(path)
     try {
@@ -91,8 +92,10 @@ export class Tables {
       let opened = this.#openAll(false)
       // In one transaction: each of its own would wait for the disk. Where nothing is missing there is none at all: it would
       // wait for another instance's, which may be waiting for this thread.
-      if (!readOnly && opened.missing.length > 0)
+      if (!readOnly && opened.missing.length > 0) {
+        this.#checkWritable(opened.missing.length, 0)
         opened = this.#root.transactionSync(() => this.#openAll(true))
+      }
       const lost = opened.missing.find((name) => !LATER.has(name))
       if (lost !== undefined) {
         throw new EmbeddedStoreError('not-a-store', `the tables at ${path} have no table ${lost}`)
@@ -102,6 +105,7 @@ export class Tables {
       this.#tables = opened.tables
       this.condemned = opened.condemned
     } catch (error) {
+      void this.close()
       throw wrapError(error, `open the tables at ${path}`)
     }
   }
@@ -263,7 +267,7 @@ export class Tables {
    * thread is at work on.
    */
   async transact<T>(entries: number, change: (tables: CollectorTables) => T): Promise<T> {
-    this.#checkWritable(entries, 0)
+    this.#checkWritable(entries, 0, 0)
     const tables = {
       index: this.#index,
       segments: this.#segments,
@@ -293,21 +297,19 @@ export class Tables {
     this.#closed = true
     for (const walk of this.#walks) walk.return?.()
     this.#walks.clear()
-    await this.#root.close()
+    // There is none where it could not be opened.
+    await this.#root?.close().catch(() => undefined)
+    this.#room.close()
     this.#mutexes?.[Symbol.dispose]()
   }
 
-  /** LMDB copes with a full disk, but says so only on the terminal and as an `EIO` if it must: better to ask first. */
-  #checkWritable(entries: number, valueBytes: number): void {
+  #checkWritable(entries: number, valueBytes: number, kept = RESERVE): void {
     this.checkOpen()
     if (this.#failure !== undefined) throw this.#failure
-    const needed = COMMIT_GROWTH + entries * ENTRY_GROWTH + 2 * valueBytes
-    const free = freeBytes(this.#path)
-    if (free < needed) {
-      throw new EmbeddedStoreError(
-        'no-space',
-        `no space left for the tables at ${this.#path}: they may need ${needed} bytes, ${free} are free`,
-      )
+    try {
+      this.#room.make(COMMIT_GROWTH + entries * ENTRY_GROWTH + 2 * valueBytes, kept)
+    } catch (error) {
+      throw wrapError(error, `write the tables at ${this.#path}`)
     }
   }
 

@@ -43,7 +43,7 @@ async function expectAll(store: EmbeddedStore, contents: readonly Uint8Array[]):
 
 describe('a full disk', () => {
   it('fails the commit with no-space, keeps what was acknowledged, and writes on once there is room', async (context) => {
-    const disk = smallDisk(context, 8)
+    const disk = smallDisk(context, 12)
     const folder = join(disk, 'store')
     const store = await EmbeddedStore.open(folder)
     writeFileSync(join(disk, 'filler'), Buffer.alloc(2 * MIB, 1))
@@ -103,7 +103,7 @@ describe('a full disk', () => {
     await expectAll(store, [before])
   })
 
-  it('that LMDB meets, not the segment: no-space, nothing published, and the store goes on', async (context) => {
+  it('that the tables meet, not the segment: no-space, nothing published, and the store goes on', async (context) => {
     const disk = smallDisk(context, 24)
     const folder = join(disk, 'store')
     const store = await EmbeddedStore.open(folder)
@@ -111,14 +111,11 @@ describe('a full disk', () => {
     for (let i = 0; i < 20_000; i++) session.put('files', keyOf(`${i}`), bytes('a value of the first round'))
     await session.commit()
     const filler = fill(disk, 200 * 1024)
-    // Fewer bytes than are free, but each on a page of its own, and LMDB writes all of these anew.
-    for (let i = 0; i < 20_000; i += 50)
-      session.put('files', keyOf(`${i}`), bytes('another value, second round'))
+    for (let i = 0; i < 20_000; i++) session.put('files', keyOf(`${i}`), bytes('another value, second round'))
     expect(await failure(() => session.commit())).toBe('no-space')
     const values = new Set([...store.entries('files')].map(([, value]) => Buffer.from(value).toString()))
     expect([...values]).toEqual(['a value of the first round'])
-    // And what is larger than the disk is refused before LMDB tries.
-    session.put('nars', keyOf('nar'), noise(300 * 1024))
+    session.put('nars', keyOf('nar'), noise(3 * MIB))
     expect(await failure(() => session.commit())).toBe('no-space')
 
     rmSync(filler)
