@@ -41,6 +41,7 @@ async function runSection(heading: string, expected: readonly string[]): Promise
         .replace('/var/lib/neve', store)
         .replace('/var/lib/other', join(folder, 'other-store'))
         .replace('///mnt/', `//${folder}/mnt-`)
+        .replace(/^\/nix\/var\/nix\/gcroots$/, folder)
         .replace(/^\/(backup|mnt)\//, `${folder}/$1-`),
     )
     const env = words[1] === 'migrate' ? {} : { NEVE_STORE: store }
@@ -54,6 +55,7 @@ test.each([
   ['Whether it is sound', ['verify', 'verify', 'verify', 'verify', 'verify']],
   ['To another backend', ['migrate', 'migrate']],
   ['Backups', ['snapshot', 'verify', 'snapshot']],
+  ['What stays, and what is garbage', ['root', 'root', 'root', 'root', 'gc', 'gc', 'gc']],
 ])('what docs/operations.md shows under %s works as it is shown', runSection)
 
 test('the daemon of docs/operations.md scrubs as it is shown', async () => {

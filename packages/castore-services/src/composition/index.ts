@@ -5,6 +5,7 @@ export {
   serviceFromAddress,
 } from './address.js'
 export { decodePath, type QueryValue, queryConfig, refuseParts, type UnusedPart } from './address-parts.js'
+export { byteSize } from './byte-size.js'
 export {
   type CheckCompositionOptions,
   type CompositionCheck,
@@ -50,7 +51,7 @@ export {
   readCompositionText,
 } from './toml.js'
 export { type BigtableTypeConfig, bigtableType } from './types/bigtable.js'
-export { type EmbeddedConfig, embeddedType } from './types/embedded.js'
+export { type EmbeddedConfig, embeddedSchema, embeddedType } from './types/embedded.js'
 export { type GrpcConfig, grpcType } from './types/grpc.js'
 export { legacyDatabase } from './types/legacy.js'
 export { memoryType } from './types/memory.js'

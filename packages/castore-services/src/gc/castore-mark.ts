@@ -3,6 +3,7 @@ import type { EmbeddedStore } from '@neve/embedded-store'
 import { CastoreError } from '../errors.js'
 import { DigestSet } from './digest-set.js'
 import { eachChild } from './directory-children.js'
+import { contentBytes, entryBytes } from './stored-bytes.js'
 
 const DIGEST = 32
 const LIST_ENTRY = 36
@@ -19,11 +20,20 @@ export class CastoreMark {
   readonly blobs = new DigestSet()
   readonly #chunks = new DigestSet()
   readonly #engine: EmbeddedStore
+  readonly #measures: boolean
   #open = Buffer.alloc(DIGEST * 1024)
   #depth = 0
+  #bytes = 0
 
-  constructor(engine: EmbeddedStore) {
+  /** @param measures whether {@link bytes} is wanted: it takes a look into the index for each blob and chunk */
+  constructor(engine: EmbeddedStore, { measures = false }: { readonly measures?: boolean } = {}) {
     this.#engine = engine
+    this.#measures = measures
+  }
+
+  /** What all that is marked takes in the segments, in bytes. */
+  get bytes(): number {
+    return this.#bytes
   }
 
   /** Whether content is needed: as a whole blob, or as a chunk of one. */
@@ -39,15 +49,25 @@ export class CastoreMark {
     await this.run(signal)
   }
 
-  blob(digest: Uint8Array, at = 0): void {
-    this.blobs.add(digest, at)
+  blob(digests: Uint8Array, at = 0): void {
+    if (!this.blobs.add(digests, at) || !this.#measures) return
+    const digest = digests.subarray(at, at + DIGEST)
+    this.#bytes += contentBytes(this.#engine.locate(digest))
+    const list = this.#engine.get('blobs', digest)
+    if (list === undefined) return
+    this.#bytes += entryBytes(list)
+    for (let entry = 0; entry + LIST_ENTRY <= list.length; entry += LIST_ENTRY) {
+      const chunk = list.subarray(entry, entry + DIGEST)
+      if (this.#chunks.add(chunk) && !this.blobs.has(chunk))
+        this.#bytes += contentBytes(this.#engine.locate(chunk))
+    }
   }
 
   /** Marks what a directory refers to, but not the directory; {@link run} goes on below. */
   children(encoded: Uint8Array): void {
     const whole = eachChild(encoded, (kind, at) => {
       if (kind === 'directory') this.#push(encoded, at)
-      else this.blobs.add(encoded, at)
+      else this.blob(encoded, at)
     })
     if (whole) return
     throw new CastoreError(
@@ -81,8 +101,14 @@ export class CastoreMark {
     for (let walked = 0; this.#depth > 0; ) {
       this.#depth--
       const digest = this.#open.subarray(this.#depth * DIGEST, (this.#depth + 1) * DIGEST)
-      const encoded = this.#engine.view('directories', digest)
-      if (encoded !== undefined) this.children(encoded)
+      // Measuring reads the tables meanwhile.
+      const encoded = this.#measures
+        ? this.#engine.get('directories', digest)
+        : this.#engine.view('directories', digest)
+      if (encoded !== undefined) {
+        this.#bytes += entryBytes(encoded)
+        this.children(encoded)
+      }
       if (++walked % A_TURN === 0) {
         await new Promise((resolve) => setImmediate(resolve))
         signal?.throwIfAborted()

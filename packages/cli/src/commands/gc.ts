@@ -1,13 +1,18 @@
-import type { CollectedGarbage, CollectProgress } from '@neve/store-pathinfo/gc'
+import type {
+  CollectedGarbage,
+  CollectGarbageOptions,
+  CollectProgress,
+  GarbagePath,
+} from '@neve/store-pathinfo/gc'
 import { Command } from 'commander'
 import type { Context, GlobalOptions } from '../context.js'
-import { localStorePath } from '../local-store.js'
+import { gcTargets, type RetentionFlags } from '../gc-targets.js'
 import { parseDuration, parseSize } from '../numbers.js'
 import { counted, formatBytes } from '../output/format.js'
 import { jsonLine } from '../output/names.js'
 import { startBar } from '../progress/bar.js'
 
-interface GcOptions extends GlobalOptions {
+interface GcOptions extends GlobalOptions, RetentionFlags {
   readonly dryRun?: boolean
   readonly olderThan?: string
   readonly all?: boolean
@@ -21,11 +26,17 @@ Examples:
   $ neve root add result /nix/store/y1yb065zx5yqqpvcvzggdyif4xvf5hd1-result
   $ neve gc --dry-run
   $ neve gc
+  $ neve gc --keep-used-within 30d --max-size 100G
   $ neve gc --older-than 30d --max-freed 10G --json
 
-What is kept: what roots lead to (see "neve root"), what was stored or used within the last hour, or within
---older-than, and everything that these refer to. The rest is garbage: store paths, directories and contents. Without a root that leads to
-anything, nothing is removed, unless --older-than or --all is given.
+What is kept: what roots lead to (see "neve root"), what was put or used within the last hour, or within --older-than, and
+everything that these refer to. The rest is garbage: store paths, directories and contents. Without a root that leads to
+anything, nothing is removed, unless one of the options that say what is kept, or --all, is given.
+
+--keep-used-within keeps what was used for longer than that hour. --max-size keeps what was used last, as far as the whole
+store then takes no more, as it is stored and compressed; what has a root, or was used within --older-than, stays in any
+case. Both together: what was used within the time, and of that what fits. A composition file may say the same of its
+path infos, as keep_used_within and max_size.
 
 Others may read and write meanwhile. What is garbage is removed once all who had the store open for writing when it was
 found have closed it; --wait says how long to wait for them, and the next run goes on from there. Printed are the store
@@ -41,6 +52,8 @@ export function gcCommand(context: Context): Command {
     .description('Remove what no root keeps, and give its space back.')
     .option('--dry-run', 'only tell what is garbage')
     .option('--older-than <duration>', 'keep what was stored or used within this time, such as 12h or 30d')
+    .option('--keep-used-within <duration>', 'keep what was used within this time, such as 30d')
+    .option('--max-size <size>', 'keep at most so much, what was used last, such as 100G')
     .option('--all', 'remove everything when no root keeps anything')
     .option('--max-freed <size>', 'give back no more once this much is free again, such as 10G')
     .option('--wait <duration>', 'how long to wait for those who write', '1m')
@@ -59,10 +72,20 @@ async function collect(context: Context, options: GcOptions): Promise<void> {
     patience: wait === undefined ? undefined : parseDuration('--wait', wait),
     signal: context.io.signal,
   }
-  const path = await localStorePath(context, options, 'gc')
+  for (const { path, rules } of await gcTargets(context, options)) {
+    const collected = await collectIn(context, path, { ...settings, ...rules }, options)
+    await tell(context, path, collected, options)
+  }
+}
+
+async function collectIn(
+  context: Context,
+  path: string,
+  settings: CollectGarbageOptions,
+  options: GcOptions,
+): Promise<CollectedGarbage> {
   const { collectGarbage } = await import('@neve/store-pathinfo/gc')
   const bar = await startBar(context, options, 'gc')
-  let collected: CollectedGarbage
   try {
     const onProgress = (progress: CollectProgress): void => {
       if (progress.step === 'mark')
@@ -73,14 +96,18 @@ async function collect(context: Context, options: GcOptions): Promise<void> {
       }
       if (progress.step === 'compact') bar.update({ bytes: progress.freedBytes })
     }
-    collected = await collectGarbage(path, { ...settings, onProgress })
+    return await collectGarbage(path, { ...settings, onProgress })
   } finally {
     bar.stop()
   }
-  await tell(context, collected, options)
 }
 
-async function tell(context: Context, collected: CollectedGarbage, options: GcOptions): Promise<void> {
+async function tell(
+  context: Context,
+  store: string,
+  collected: CollectedGarbage,
+  options: GcOptions,
+): Promise<void> {
   const { stdout, stderr } = context.io
   const { paths, directories, contents, contentBytes, freedBytes, damagedSegments, waitingFor } = collected
   const pids = waitingFor.map(({ pid }) => pid)
@@ -89,13 +116,24 @@ async function tell(context: Context, collected: CollectedGarbage, options: GcOp
     const counts = { keptPaths, directories, contents, contentBytes, freedBytes, damagedSegments }
     await stdout.write(
       jsonLine({
+        store,
         paths: paths.map((path) => path.toAbsolute()),
+        reasons: collected.reasons.map(({ storePath, reason, lastUsed }) => ({
+          path: storePath.toAbsolute(),
+          reason,
+          lastUsed: lastUsed === undefined ? undefined : Math.floor(lastUsed / 1000),
+        })),
         ...counts,
         waitingFor: pids,
         dryRun: options.dryRun === true,
       }),
     )
-  } else for (const path of paths) await stdout.write(`${path.toAbsolute()}\n`)
+  } else {
+    for (const path of collected.reasons) {
+      const why = options.dryRun === true ? `\t${reasonText(path)}` : ''
+      await stdout.write(`${path.storePath.toAbsolute()}${why}\n`)
+    }
+  }
   if (context.showsSummary) {
     const found = `${counted(paths.length, 'store path')}, ${counted(directories, 'directory', 'directories')}, ${formatBytes(contentBytes)} of contents`
     stderr.write(
@@ -113,4 +151,9 @@ async function tell(context: Context, collected: CollectedGarbage, options: GcOp
       `not removed yet: ${counted(pids.length, 'process', 'processes')} had the store open for writing and still ${pids.length === 1 ? 'has' : 'have'} (${pids.join(', ')}); run neve gc again when ${pids.length === 1 ? 'it has' : 'they have'} closed it`,
     ),
   )
+}
+
+function reasonText({ reason, lastUsed }: GarbagePath): string {
+  const used = lastUsed === undefined ? 'use not known' : `last used ${new Date(lastUsed).toISOString()}`
+  return reason === 'size' ? `no root, ${used}, no room for it` : `no root, ${used}`
 }

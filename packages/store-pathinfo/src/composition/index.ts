@@ -13,6 +13,7 @@ import {
   signingPathInfos,
 } from './path-info-types.js'
 
+export { type ComposedEmbeddedStore, embeddedPathInfosIn } from './embedded-path-infos.js'
 export { PATH_INFO_SERVICE } from './path-info-types.js'
 
 /**

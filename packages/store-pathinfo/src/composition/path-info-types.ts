@@ -1,9 +1,11 @@
 import {
   BLOB_SERVICE,
   bigtableType,
+  byteSize,
   ConfigError,
   DIRECTORY_SERVICE,
   duration,
+  embeddedSchema,
   embeddedType,
   grpcType,
   Kind,
@@ -31,11 +33,24 @@ export const memoryPathInfos: ServiceType<PathInfoService, object> = memoryType(
   return new MemoryPathInfoService()
 })
 
-/** Path infos in an embedded store: `embedded:/var/lib/neve`. */
-export const embeddedPathInfos = embeddedType<PathInfoService>(async (engine) => {
-  const { EmbeddedPathInfoService } = await import('../path-info/embedded.js')
-  return new EmbeddedPathInfoService(engine)
-})
+const retentionShape = { keep_used_within: duration().optional(), max_size: byteSize().optional() }
+/** Checks the configuration of {@link embeddedPathInfos}. */
+export const embeddedPathInfosSchema: z.ZodObject<
+  typeof embeddedSchema.shape & typeof retentionShape,
+  z.core.$strict
+> = embeddedSchema.extend(retentionShape)
+
+/**
+ * Path infos in an embedded store: `embedded:/var/lib/neve`. What is kept when garbage is collected in it is said here,
+ * since it goes by path info.
+ */
+export const embeddedPathInfos: ServiceType<PathInfoService, z.infer<typeof embeddedPathInfosSchema>> = {
+  ...embeddedType<PathInfoService>(async (engine) => {
+    const { EmbeddedPathInfoService } = await import('../path-info/embedded.js')
+    return new EmbeddedPathInfoService(engine)
+  }),
+  schema: embeddedPathInfosSchema,
+}
 
 /** Path infos of another process: `grpc+unix:/run/neve.sock`. */
 export const grpcPathInfos = grpcType<PathInfoService>(async (channel) => {

@@ -2,14 +2,15 @@ import { DigestSet, eachChild, parentsFirst } from '@neve/castore-services/gc'
 import { type Collector, EmbeddedStore, type LeaseHolder, type StoredKey } from '@neve/embedded-store'
 import type { StorePath } from '@neve/nix-compat'
 import { StoreError } from '../errors.js'
-import { hex, Marking, type MarkProgress, pathInfo, pathOf } from './mark.js'
+import { hex, type Marking, type MarkProgress, markKept, pathInfo, pathOf } from './mark.js'
+import { type Retention, type RetentionOptions, retentionOf } from './retention.js'
 
 /** Options of {@link collectGarbage}. Times are in milliseconds, sizes in bytes. */
-export interface CollectGarbageOptions {
-  /** Path infos that were put or used within this time are kept. Default: an hour. */
-  readonly olderThan?: number | undefined
+export interface CollectGarbageOptions extends RetentionOptions {
   /** Whether everything may go when no root keeps anything. Default: false. */
   readonly all?: boolean | undefined
+  /** Look for nothing new, only remove what earlier collections have found. Default: false. */
+  readonly onlyCondemned?: boolean | undefined
   /** Only tell what is garbage. Default: false. */
   readonly dryRun?: boolean | undefined
   /** Compact no more segments once so much is free again. Default: no limit. */
@@ -30,10 +31,21 @@ export type CollectProgress =
   | { readonly step: 'sweep'; readonly removed: number; readonly garbage: number }
   | { readonly step: 'compact'; readonly freedBytes: number }
 
+/** A store path that is garbage, and why it does not stay although no root is in its way. */
+export interface GarbagePath {
+  readonly storePath: StorePath
+  /** When it was put or used, in milliseconds since 1970, as far as that is known. */
+  readonly lastUsed: number | undefined
+  /** `unused`: for longer than is kept; `size`: others that were used later take all that may be taken. */
+  readonly reason: 'unused' | 'size'
+}
+
 /** What {@link collectGarbage} did, or found. */
 export interface CollectedGarbage {
   /** Store paths that are garbage, and are gone unless `waitingFor` has anybody or it was a dry run. */
   readonly paths: readonly StorePath[]
+  /** The same, with the reasons. */
+  readonly reasons: readonly GarbagePath[]
   readonly keptPaths: number
   readonly directories: number
   /** Pieces of content. */
@@ -50,7 +62,6 @@ export interface CollectedGarbage {
   readonly waitingFor: readonly LeaseHolder[]
 }
 
-const HOUR = 3_600_000
 const MINUTE = 60_000
 const DIGEST = 32
 
@@ -69,9 +80,11 @@ export async function collectGarbage(
 ): Promise<CollectedGarbage> {
   const { dryRun = false, patience = MINUTE, signal, onProgress } = options
   await using engine = await EmbeddedStore.open(path, { create: false, readOnly: dryRun })
+  // Once for all: room that is made by the first sweep counts.
+  const retention = retentionOf(engine, options)
   if (dryRun)
     return {
-      ...(await findGarbage(engine, options)).report,
+      ...(await findGarbage(engine, options, retention)).report,
       removed: 0,
       freedBytes: 0,
       damagedSegments: 0,
@@ -79,17 +92,25 @@ export async function collectGarbage(
     }
   using collector = engine.collect()
   // What was condemned before, by a collection that could not go on or was interrupted, comes first.
-  let removed = await sweep(engine, collector, options)
-  const { report, keys } = await findGarbage(engine, options)
+  let removed = await sweep(engine, collector, options, retention)
+  const { report, keys } = options.onlyCondemned
+    ? nothing(engine)
+    : await findGarbage(engine, options, retention)
   let waitingFor: readonly LeaseHolder[] = []
   if (report.paths.length + report.directories + report.contents + report.lists > 0) {
     const epoch = await collector.condemn(keys())
     onProgress?.({ step: 'wait', holders: collector.holders() })
     waitingFor = await collector.settled(patience, signal)
-    if (collector.safeEpoch() >= epoch) removed += await sweep(engine, collector, options)
-  }
+    if (collector.safeEpoch() >= epoch) removed += await sweep(engine, collector, options, retention)
+  } else waitingFor = stillWaiting(collector)
   const compacted = await compact(collector, options)
   return { ...report, removed, ...compacted, waitingFor }
+}
+
+/** Who has had the store open since before what is condemned was. */
+function stillWaiting(collector: Collector): readonly LeaseHolder[] {
+  const epochs = collector.state.condemned.map(({ epoch }) => epoch)
+  return collector.holders().filter((holder) => epochs.some((epoch) => holder.epoch < epoch))
 }
 
 interface Found {
@@ -100,33 +121,54 @@ interface Found {
   readonly keys: () => Generator<StoredKey, void, undefined>
 }
 
-async function mark(engine: EmbeddedStore, options: CollectGarbageOptions): Promise<Marking> {
-  const { olderThan = HOUR, all = false, signal, onProgress } = options
-  const marking = new Marking(engine, {
+async function mark(
+  engine: EmbeddedStore,
+  options: CollectGarbageOptions,
+  retention: Retention,
+): Promise<Marking> {
+  const { all = false, signal, onProgress } = options
+  const marking = await markKept(engine, retention, {
     signal,
     onProgress: onProgress && ((progress) => onProgress({ step: 'mark', ...progress })),
   })
-  await marking.run({ usedSince: Date.now() - olderThan })
-  if (marking.rooted === 0 && !all && options.olderThan === undefined) {
+  const { olderThan, keepUsedWithin, maxSize, makeRoom } = options
+  const rules = [olderThan, keepUsedWithin, maxSize, makeRoom]
+  if (marking.rooted === 0 && !all && rules.every((rule) => rule === undefined)) {
     throw new StoreError(
       'unsupported',
-      'no root leads to anything in the store, so all of it would be garbage: name what is to be kept with "neve root add", or say --older-than or --all',
+      'no root leads to anything in the store, so all of it would be garbage: name what is to be kept with "neve root add", or say --older-than, --keep-used-within, --max-size or --all',
     )
   }
   return marking
 }
 
-async function findGarbage(engine: EmbeddedStore, options: CollectGarbageOptions): Promise<Found> {
+/** Where nothing new is to be found. */
+function nothing(engine: EmbeddedStore): Found {
+  const counts = { directories: 0, lists: 0, contents: 0, contentBytes: 0 }
+  const report = { paths: [], reasons: [], keptPaths: engine.count('pathInfos'), ...counts }
+  return { report, keys: function* () {} }
+}
+
+async function findGarbage(
+  engine: EmbeddedStore,
+  options: CollectGarbageOptions,
+  retention: Retention,
+): Promise<Found> {
   engine.refresh()
-  const marking = await mark(engine, options)
+  const marking = await mark(engine, options, retention)
   const { castore, paths: kept } = marking
   castore.chunks()
   const paths: StorePath[] = []
+  const reasons: GarbagePath[] = []
   const counts = { directories: 0, lists: 0, contents: 0, contentBytes: 0 }
   for (const digest of engine.keys('pathInfos')) {
     if (kept.has(hex(digest))) continue
     const storePath = pathOf(engine, digest)
-    if (storePath !== undefined) paths.push(storePath)
+    if (storePath === undefined) continue
+    const lastUsed = engine.uses.last(digest)
+    const reason = (lastUsed ?? 0) >= retention.mayStaySince ? 'size' : 'unused'
+    paths.push(storePath)
+    reasons.push({ storePath, lastUsed, reason })
   }
   for (const digest of engine.keys('directories')) if (!castore.directories.has(digest)) counts.directories++
   for (const digest of engine.keys('blobs')) if (!castore.blobs.has(digest)) counts.lists++
@@ -143,7 +185,7 @@ async function findGarbage(engine: EmbeddedStore, options: CollectGarbageOptions
     for (const key of engine.keys('blobs')) if (!castore.blobs.has(key)) yield { what: 'blobs', key }
     for (const key of engine.contentKeys()) if (!castore.hasContent(key)) yield { what: 'content', key }
   }
-  return { report: { paths, keptPaths: kept.size, ...counts }, keys }
+  return { report: { paths, reasons, keptPaths: kept.size, ...counts }, keys }
 }
 
 /** What is condemned and may go, by its kind. */
@@ -162,6 +204,7 @@ async function sweep(
   engine: EmbeddedStore,
   collector: Collector,
   options: CollectGarbageOptions,
+  retention: Retention,
 ): Promise<number> {
   using _ = await collector.alone(options.signal)
   // This comes before marking: those who may lean on what is due have published all that they will.
@@ -170,7 +213,7 @@ async function sweep(
   for (const { what, key, epoch } of collector.condemned()) if (epoch <= upTo) due[what].push(key)
   const total = due.pathInfos.length + due.directories.length + due.blobs.length + due.content.length
   if (total === 0) return 0
-  const marking = await mark(engine, options)
+  const marking = await mark(engine, options, retention)
   await hold(engine, marking, due)
   const { castore, paths } = marking
   const isHeld: Record<keyof Due, (key: Uint8Array) => boolean> = {

@@ -7,12 +7,14 @@ import { decodePath, queryConfig, refuseParts } from '../address-parts.js'
 import { ConfigError } from '../errors.js'
 import type { ServiceType } from '../service-type.js'
 
-const schema = z.strictObject({
+const shape = {
   path: z.string().regex(/^\/[^\0]*$/, { error: 'expected the absolute path of a folder' }),
   read_only: z.boolean().optional(),
-})
+}
+/** Checks an {@link EmbeddedConfig}. */
+export const embeddedSchema: z.ZodObject<typeof shape, z.core.$strict> = z.strictObject(shape)
 /** Configuration of {@link embeddedType}. */
-export type EmbeddedConfig = z.infer<typeof schema>
+export type EmbeddedConfig = z.infer<typeof embeddedSchema>
 
 /**
  * A type of services that lie in an embedded store: `embedded:/var/lib/neve`. Its engine is shared with whoever has the
@@ -23,7 +25,7 @@ export type EmbeddedConfig = z.infer<typeof schema>
 export function embeddedType<S>(make: (engine: EmbeddedStore) => Promise<S>): ServiceType<S, EmbeddedConfig> {
   return {
     tag: 'embedded',
-    schema,
+    schema: embeddedSchema,
     fromUrl(url) {
       refuseParts(url, ['host'])
       const path = decodePath(url)
