@@ -2,7 +2,16 @@ import { EmbeddedStoreError } from './errors.js'
 import { KEY_LENGTH, MAX_RECORD_CONTENT, RecordKind, readU32, writeU32 } from './record.js'
 
 /** The tables that hold more than the engine's own bookkeeping. Their keys and values are bytes. */
-export const TABLES = ['blobs', 'directories', 'pathInfos', 'nars', 'files', 'roots', 'used'] as const
+export const TABLES = [
+  'blobs',
+  'directories',
+  'pathInfos',
+  'nars',
+  'files',
+  'roots',
+  'used',
+  'uploads',
+] as const
 /**
  * - `blobs`: chunk lists of blobs that were cut, by digest (32 bytes)
  * - `directories`: encoded directories, by digest (32 bytes)
@@ -11,6 +20,7 @@ export const TABLES = ['blobs', 'directories', 'pathInfos', 'nars', 'files', 'ro
  * - `files`: what was seen of files on disk at their last import; may be lost
  * - `roots`: what the garbage collector keeps, by the digest of a name (32 bytes)
  * - `used`: when path infos were last put or used, by the digest of the store path; may be lost
+ * - `uploads`: what was put under names of the caller's, by the digest of a name (32 bytes)
  */
 export type TableName = (typeof TABLES)[number]
 
@@ -41,6 +51,7 @@ const RECORDED: readonly { readonly table: TableName; readonly kind: RecordKind;
   { table: 'directories', kind: RecordKind.directories, key: KEY_LENGTH },
   { table: 'pathInfos', kind: RecordKind.pathInfos, key: 20 },
   { table: 'roots', kind: RecordKind.roots, key: KEY_LENGTH },
+  { table: 'uploads', kind: RecordKind.uploads, key: KEY_LENGTH },
 ]
 
 const PREFIX = 9

@@ -32,6 +32,8 @@ export const RecordKind = {
   pathInfos: 4,
   /** An entry of the table `roots`. */
   roots: 5,
+  /** An entry of the table `uploads`. */
+  uploads: 6,
 } as const
 export type RecordKind = (typeof RecordKind)[keyof typeof RecordKind]
 

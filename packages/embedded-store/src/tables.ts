@@ -41,7 +41,7 @@ interface Opened {
 }
 
 /** Tables that came later: a store that is open for reading need not have them. */
-const LATER: ReadonlySet<string> = new Set(['roots', 'used', 'condemned', 'collector'])
+const LATER: ReadonlySet<string> = new Set(['roots', 'used', 'uploads', 'condemned', 'collector'])
 
 /** What a transaction of the garbage collector changes. */
 export interface CollectorTables {

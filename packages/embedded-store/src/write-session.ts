@@ -92,9 +92,15 @@ export class WriteSession {
    * published. To try again, read the entry anew, after `EmbeddedStore.refresh`.
    *
    * @param expected the value it must have; undefined when there must be none. Kept, like key and value
+   * @param value undefined: the entry is removed
    * @throws {@link EmbeddedStoreError} as {@link put}
    */
-  replace(table: TableName, key: Uint8Array, expected: Uint8Array | undefined, value: Uint8Array): void {
+  replace(
+    table: TableName,
+    key: Uint8Array,
+    expected: Uint8Array | undefined,
+    value: Uint8Array | undefined,
+  ): void {
     this.#checkNothingLost()
     const condition: EntryCondition = { expected, violated: false }
     this.#touched.add(this.#writer.put({ table, key, value, condition }))

@@ -120,7 +120,7 @@ it('one collects at a time, and not with an instance that has written', async ()
   expect(await failure(() => reader.collect())).toBe('no-permission')
 })
 
-it('a rebuild keeps what was removed removed, what was written again, and roots', async () => {
+it('a rebuild keeps what was removed removed, what was written again, roots and uploads', async () => {
   const folder = join(temporaryFolder(), 'store')
   await storeWith(folder, ['gone', 'again', 'kept'])
   {
@@ -133,6 +133,7 @@ it('a rebuild keeps what was removed removed, what was written again, and roots'
     await write(writer, ['again', 'kept'])
     const session = writer.write()
     session.put('roots', keyOf('root'), bytes('a root'))
+    session.put('uploads', keyOf('upload'), bytes('an upload'))
     await session.commit()
     await sweepAll(collector)
   }
@@ -142,6 +143,7 @@ it('a rebuild keeps what was removed removed, what was written again, and roots'
   expect(store.has('directories', keyOf('again'))).toBe(true)
   expect(store.has('directories', keyOf('kept'))).toBe(true)
   expect(Buffer.from(store.get('roots', keyOf('root'))!).toString()).toBe('a root')
+  expect(Buffer.from(store.get('uploads', keyOf('upload'))!).toString()).toBe('an upload')
 })
 
 it('compaction gives back the space of what is gone, while a reader reads on', async () => {

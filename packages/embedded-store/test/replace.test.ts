@@ -48,6 +48,19 @@ describe('an entry that is replaced as it was known', () => {
     expect(text(store.get('pathInfos', KEY))).toBe('two')
   })
 
+  it('is removed only when it is the one that was expected', async () => {
+    await using store = await EmbeddedStore.open(temporaryFolder())
+    const session = store.write()
+    session.put('pathInfos', KEY, bytes('one'))
+    await session.commit()
+    session.replace('pathInfos', KEY, bytes('other'), undefined)
+    expect(await failure(() => session.commit())).toBe('conflict')
+    expect(text(store.get('pathInfos', KEY))).toBe('one')
+    session.replace('pathInfos', KEY, bytes('one'), undefined)
+    await session.commit()
+    expect(store.has('pathInfos', KEY)).toBe(false)
+  })
+
   it('of two sessions of one commit the second is refused', async () => {
     await using store = await EmbeddedStore.open(temporaryFolder())
     const sessions = [store.write(), store.write()]

@@ -35,10 +35,13 @@ export interface NarBridgeOptions {
   /** Where there are tokens: let everybody read, and ask for one only where something is put. Default: false. */
   readonly publicRead?: boolean | undefined
   /**
-   * What the cache has to remember of uploads, and the files that mean nothing to a store: build logs, realisations,
-   * where debug information is. It stays the caller's. Default: in memory, so that what is put is forgotten at the end.
+   * Files that mean nothing to a store: build logs, realisations, where debug information is; and the names under which
+   * NARs were put, unless the store is an embedded one, which has them in its own tables. It stays the caller's. Default:
+   * in memory, so that what is put is forgotten at the end.
    */
   readonly files?: ObjectStore | undefined
+  /** Tells caches of one embedded store apart: each has its own NARs that were put. Default: the empty name. */
+  readonly name?: string | undefined
   /** The largest NAR to take, in bytes, whatever it is compressed to. Default: 1 TiB. */
   readonly maxNarSize?: bigint | undefined
   /** Milliseconds after which a NAR that no narinfo has named is forgotten. Default: a day. */

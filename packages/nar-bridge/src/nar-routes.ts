@@ -15,7 +15,7 @@ import type { KnownNar, KnownNars } from './known-nars.js'
 import { mediaType, type NarForm } from './nar-form.js'
 import { nodeText } from './nar-url.js'
 import { storedXz, storedXzSize } from './stored-xz.js'
-import type { UploadedNar } from './uploaded-nars.js'
+import type { UploadedNar } from './upload-record.js'
 
 /** What a name made of a digest stands for never changes. */
 const FOREVER = 'public, max-age=31536000, immutable'

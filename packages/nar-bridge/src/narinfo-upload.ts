@@ -11,11 +11,12 @@ import {
   type PublicKey,
   parseNarInfo,
 } from '@neve/nix-compat'
-import { fromNarInfo, type PathInfo, parseInfusedNar } from '@neve/store-pathinfo'
+import { EmbeddedPathInfoService, fromNarInfo, type PathInfo, parseInfusedNar } from '@neve/store-pathinfo'
 import type { BridgeStore } from './bridge-options.js'
 import type { BridgeRequest } from './exchange.js'
 import { HttpError } from './http-error.js'
-import type { UploadedNar, UploadedNars } from './uploaded-nars.js'
+import type { UploadedNar } from './upload-record.js'
+import type { UploadedNars } from './uploaded-nars.js'
 
 /**
  * Takes a narinfo that a client puts, checks it against the NAR that was put before, and stores it.
@@ -45,9 +46,13 @@ export async function receiveNarInfo(
   checkNar(info, nar)
   checkSignature(info, keys)
   if (info.ca !== undefined) await checkContentAddress(store, info, info.ca, nar, signal)
-  const stored = await store.pathInfos.put(fromNarInfo(info, nar.node), { signal })
-  await uploads.adopt(nar)
-  return stored
+  const { pathInfos } = store
+  const named = fromNarInfo(info, nar.node)
+  return await uploads.adopt(nar, (session) =>
+    pathInfos instanceof EmbeddedPathInfoService
+      ? pathInfos.put(named, { signal, session })
+      : pathInfos.put(named, { signal }),
+  )
 }
 
 /** @throws HttpError 413 */

@@ -2,6 +2,7 @@ import { MemoryObjectStore } from '@neve/castore-services/object-store'
 import { formatCacheInfo, parseNarFileName, parseStorePathFileName } from '@neve/nix-compat'
 import { checkAccess } from './access.js'
 import type { BridgeStore, NarBridgeOptions } from './bridge-options.js'
+import { EmbeddedUploads } from './embedded-uploads.js'
 import { type BridgeRequest, type Reply, textReply } from './exchange.js'
 import { HttpError } from './http-error.js'
 import { KnownNars } from './known-nars.js'
@@ -10,9 +11,10 @@ import { receiveNar } from './nar-upload.js'
 import { parseNarUrl } from './nar-url.js'
 import { absent, NarInfoRoutes } from './narinfo-routes.js'
 import { receiveNarInfo } from './narinfo-upload.js'
+import { ObjectUploads } from './object-uploads.js'
 import { PageRoutes } from './page/page-routes.js'
 import { parseSideFile, SideFiles } from './side-files.js'
-import { UploadedNars } from './uploaded-nars.js'
+import type { UploadedNars } from './uploaded-nars.js'
 
 /** Longer request targets than any that means something. */
 const MAX_TARGET = 16 * 1024
@@ -41,13 +43,14 @@ export class Routes {
 
   constructor(store: BridgeStore, options: NarBridgeOptions) {
     const { compression = 'auto', priority = DEFAULT_PRIORITY, signKeys = [] } = options
-    const { files = new MemoryObjectStore() } = options
+    const { files = new MemoryObjectStore(), name = '' } = options
     this.#store = store
     this.#options = options
     const zstd = compression === 'zstd' || (compression === 'auto' && store.engine !== undefined)
     this.#narInfos = new NarInfoRoutes(store, this.#known, signKeys, zstd)
     this.#nars = new NarRoutes(store, this.#known, zstd)
-    this.#uploads = new UploadedNars(files)
+    const { engine } = store
+    this.#uploads = engine === undefined ? new ObjectUploads(files) : new EmbeddedUploads(engine, name)
     this.#sideFiles = new SideFiles(files)
     this.#cacheInfo = formatCacheInfo({ wantMassQuery: true, priority })
     const { page = true, readOnly = false, publicRead = false, tokens } = options
@@ -131,7 +134,9 @@ export class Routes {
         throw new HttpError(400, 'expected a name of 52 characters of nixbase32 and .nar')
       }
       const { maxNarSize = MAX_NAR_SIZE } = this.#options
-      await this.#uploads.add(await receiveNar(this.#store, name, parsed, request, { maxNarSize }))
+      await this.#uploads.add((session) =>
+        receiveNar(this.#store, name, parsed, request, { maxNarSize, session }),
+      )
       this.#expire(request)
       return DONE
     }

@@ -37,6 +37,22 @@ export const sha256 = (bytes: Uint8Array): Uint8Array =>
 /** The name of a file in a cache, without what comes behind it. */
 export const fileHash = (bytes: Uint8Array): string => encodeNixbase32(sha256(bytes))
 
+/** Where an archive is put, and had again. */
+export const narPath = (archive: Uint8Array): string => `/nar/${fileHash(archive)}.nar`
+
+/** The narinfo of a store path without references that has an archive. */
+export const narInfo = (storePath: string, archive: Uint8Array): string =>
+  Object.entries({
+    StorePath: `/nix/store/${storePath}`,
+    URL: narPath(archive).slice(1),
+    Compression: 'none',
+    NarHash: `sha256:${fileHash(archive)}`,
+    NarSize: archive.length,
+    References: '',
+  })
+    .map(([key, value]) => `${key}: ${value}\n`)
+    .join('')
+
 /** PATH_INFO_SYMLINK of spec 07 section 11. */
 export const SYMLINK_INFO = pathInfo('00000000000000000000000000000000-dummy', SYMLINK_NODE, SYMLINK)
 

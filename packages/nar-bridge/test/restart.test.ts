@@ -4,22 +4,10 @@ import { type NarBridgeOptions, narBridge } from '@neve/nar-bridge'
 import { serve } from '@neve/nar-bridge/server'
 import { openLocalStore } from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
-import { COMPLICATED, fileHash, HELLOWORLD, SYMLINK } from './fixtures.js'
+import { COMPLICATED, HELLOWORLD, narPath as nar, narInfo, SYMLINK } from './fixtures.js'
 import { temporaryFolder } from './support.js'
 
 const PATH = '00000000000000000000000000000000-dummy'
-
-const narInfo = (archive: Uint8Array) =>
-  Object.entries({
-    StorePath: `/nix/store/${PATH}`,
-    URL: `nar/${fileHash(archive)}.nar`,
-    Compression: 'none',
-    NarHash: `sha256:${fileHash(archive)}`,
-    NarSize: archive.length,
-    References: '',
-  })
-    .map(([key, value]) => `${key}: ${value}\n`)
-    .join('')
 
 /** Does something with a server of the store in a folder, which is closed then, as if the process had ended. */
 async function withServer<T>(
@@ -39,7 +27,6 @@ async function withServer<T>(
   })
 }
 
-const nar = (archive: Uint8Array) => `/nar/${fileHash(archive)}.nar`
 const NARINFO = `/${PATH.slice(0, 32)}.narinfo`
 
 describe('NARs that were put', () => {
@@ -48,7 +35,7 @@ describe('NARs that were put', () => {
     await withServer(folder, {}, async (ask) => expect(await ask(nar(COMPLICATED), COMPLICATED)).toBe(200))
     await withServer(folder, {}, async (ask) => {
       expect(await ask(NARINFO)).toBe(404)
-      expect(await ask(NARINFO, narInfo(COMPLICATED))).toBe(200)
+      expect(await ask(NARINFO, narInfo(PATH, COMPLICATED))).toBe(200)
     })
     // Named ones do not expire.
     await withServer(folder, { uploadExpiry: 0 }, async (ask) => {
@@ -57,6 +44,19 @@ describe('NARs that were put', () => {
       await expect.poll(() => ask(nar(SYMLINK))).toBe(404)
       expect(await ask(nar(COMPLICATED))).toBe(200)
     })
+  })
+
+  it('to one of several caches of a store are not there in another', async () => {
+    const folder = temporaryFolder()
+    await withServer(folder, { name: '/ours' }, async (ask) => {
+      expect(await ask(nar(COMPLICATED), COMPLICATED)).toBe(200)
+    })
+    await withServer(folder, { uploadExpiry: 0 }, async (ask) => {
+      expect(await ask(nar(COMPLICATED))).toBe(404)
+      expect(await ask(nar(SYMLINK), SYMLINK)).toBe(200)
+      await expect.poll(() => ask(nar(SYMLINK))).toBe(404)
+    })
+    await withServer(folder, { name: '/ours' }, async (ask) => expect(await ask(nar(COMPLICATED))).toBe(200))
   })
 
   it('and abandoned expire, whichever process they were put to', async () => {
@@ -70,7 +70,7 @@ describe('NARs that were put', () => {
       expect(await ask(nar(HELLOWORLD))).toBe(200)
       expect(await ask(nar(SYMLINK), SYMLINK)).toBe(200)
       await expect.poll(() => ask(nar(HELLOWORLD))).toBe(404)
-      expect(await ask(NARINFO, narInfo(HELLOWORLD))).toBe(400)
+      expect(await ask(NARINFO, narInfo(PATH, HELLOWORLD))).toBe(400)
     })
     await withServer(folder, {}, async (ask) => expect(await ask(nar(HELLOWORLD))).toBe(404))
   })

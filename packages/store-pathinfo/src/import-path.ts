@@ -114,7 +114,7 @@ export class Importer {
       measure: options.measured ? await this.#measure(ingested.node, sink, session, options) : undefined,
       put: (info) =>
         session !== undefined && pathInfos instanceof EmbeddedPathInfoService
-          ? pathInfos.putAndCommit(session, info)
+          ? pathInfos.put(info, { session })
           : pathInfos.put(info),
     }
   }

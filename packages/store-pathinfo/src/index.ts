@@ -40,7 +40,7 @@ export {
   type StoreSources,
 } from './open-store.js'
 export { CachePathInfoService, type CachePathInfoServiceInit } from './path-info/cache.js'
-export { EmbeddedPathInfoService } from './path-info/embedded.js'
+export { EmbeddedPathInfoService, type PutEmbeddedPathInfoOptions } from './path-info/embedded.js'
 export { LruPathInfoService } from './path-info/lru.js'
 export { MemoryPathInfoService } from './path-info/memory.js'
 export { ReadonlyPathInfoService } from './path-info/readonly.js'

@@ -2,12 +2,14 @@ import { createHash, type Hash } from 'node:crypto'
 import { type DirectorySizes, type Node, Path, PathComponent } from '@neve/castore-model'
 import type { BlobService, CallOptions, DirectoryService } from '@neve/castore-services'
 import { EmbeddedSessionBlobs, engineOf } from '@neve/castore-services/blob/embedded'
+import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embedded'
 import {
   ConcurrentBlobUploader,
   IngestError,
   type IngestionEntry,
   ingestEntries,
 } from '@neve/castore-services/ingest'
+import type { EmbeddedStore, WriteSession } from '@neve/embedded-store'
 import { type NarEvent, narEvents } from '@neve/nar'
 import { type ContentAddress, NixHasher } from '@neve/nix-compat'
 import { StoreError } from './errors.js'
@@ -32,6 +34,11 @@ export interface IngestNarOptions extends CallOptions {
   readonly maxSize?: bigint | undefined
   /** How entries are counted in the sizes of directories (DESIGN decision 2). Default: `once`. */
   readonly directorySizes?: DirectorySizes | undefined
+  /**
+   * Of the embedded store that both services are of: everything is written to it, and durable once the caller has
+   * committed it. Default: all is durable in the end.
+   */
+  readonly session?: WriteSession | undefined
 }
 
 /** What {@link ingestNar} stored. */
@@ -53,7 +60,7 @@ const ROOT = PathComponent.from('root')
  * directory is stored.
  *
  * @param source the NAR, uncompressed, in pieces of any length; it is closed however this ends
- * @returns once everything is durable
+ * @returns once everything is durable, if no session is given
  * @throws NarMismatchError for another size, hash or content address than was expected; NarError for what is no NAR;
  *   StoreError `too-large`; IngestError and CastoreError for the trouble of the services; what the source throws
  */
@@ -66,21 +73,33 @@ export async function ingestNar(
   signal?.throwIfAborted()
   const check = new NarCheck(options)
   const engine = engineOf(blobs)
-  // Of an embedded store one sync is enough for all files.
-  const session = engine === undefined ? undefined : new EmbeddedSessionBlobs(engine)
-  await using uploader = new ConcurrentBlobUploader(session ?? blobs, { signal })
+  // In an embedded store one sync is enough for all files, and for directories that are in the same one.
+  const files = engine && new EmbeddedSessionBlobs(engine, options.session)
+  const beside = files && besideFiles(directories, files.session, engine)
+  await using uploader = new ConcurrentBlobUploader(files ?? blobs, { signal })
   const finish = async (): Promise<void> => {
     check.finish()
     await uploader.join()
-    await session?.commit()
+    if (beside === undefined) await files?.commit()
   }
   try {
     const entries = entriesOf(check.through(source), check, uploader, finish)
-    const node = await ingestEntries(directories, entries, { signal, directorySizes })
+    const node = await ingestEntries(beside ?? directories, entries, { signal, directorySizes })
+    if (options.session === undefined) await files?.commit()
     return { node, ...check.measure }
   } catch (error) {
     throw unwrapped(error)
   }
+}
+
+/** Directories in the session of the files, if they are of the same engine. */
+function besideFiles(
+  directories: NarTarget['directories'],
+  session: WriteSession,
+  engine: EmbeddedStore,
+): NarTarget['directories'] | undefined {
+  if (!(directories instanceof EmbeddedDirectoryService) || directories.engine !== engine) return undefined
+  return { putMultipleStart: (options) => directories.putMultipleInto(session, options) }
 }
 
 /** The entries of an archive, children before their directory; the root when everything else is stored and checked. */

@@ -183,16 +183,20 @@ export class EmbeddedBlobService implements BlobService, FramedBlobs {
  * stores many and needs none before the others.
  */
 export class EmbeddedSessionBlobs implements Pick<BlobService, 'has' | 'put' | 'openWrite'> {
+  /** What everything is written to. */
+  readonly session: WriteSession
   readonly #engine: EmbeddedStore
-  readonly #session: WriteSession
   readonly #backend: string
 
-  /** @throws CastoreError `closed` when the engine is */
-  constructor(engine: EmbeddedStore) {
+  /**
+   * @param session of the engine. Default: one of its own
+   * @throws CastoreError `closed` when the engine is
+   */
+  constructor(engine: EmbeddedStore, session?: WriteSession) {
     this.#engine = engine
     this.#backend = `embedded:${engine.path}`
     try {
-      this.#session = engine.write()
+      this.session = session ?? engine.write()
     } catch (error) {
       throw engineError(error, undefined, this.#backend)
     }
@@ -201,7 +205,7 @@ export class EmbeddedSessionBlobs implements Pick<BlobService, 'has' | 'put' | '
   /** Settles when everything that was put, and every writer that was closed, is on disk. */
   async commit(): Promise<void> {
     try {
-      await this.#session.commit()
+      await this.session.commit()
     } catch (error) {
       throw engineError(error, undefined, this.#backend)
     }
@@ -222,10 +226,10 @@ export class EmbeddedSessionBlobs implements Pick<BlobService, 'has' | 'put' | '
     const digest = B3Digest.of(content)
     if (content.length === 0) return digest
     try {
-      if (!this.#session.joinPending(digest.bytes) && !isSound(this.#engine, digest.bytes)) {
-        this.#session.appendContent(digest.bytes, content)
+      if (!this.session.joinPending(digest.bytes) && !isSound(this.#engine, digest.bytes)) {
+        this.session.appendContent(digest.bytes, content)
       }
-      await this.#session.room()
+      await this.session.room()
     } catch (error) {
       throw engineError(error, digest, this.#backend)
     }
@@ -236,19 +240,19 @@ export class EmbeddedSessionBlobs implements Pick<BlobService, 'has' | 'put' | '
   putFramed({ digest, chunks }: FramedBlob): void {
     try {
       for (const { digest: key, size, frame } of chunks) {
-        if (this.#session.joinPending(key.bytes) || isSound(this.#engine, key.bytes)) continue
+        if (this.session.joinPending(key.bytes) || isSound(this.#engine, key.bytes)) continue
         const payload = framePays(size, frame.length) ? frame : expandChunk(frame, size)
-        this.#session.appendPayload(key.bytes, size, payload)
+        this.session.appendPayload(key.bytes, size, payload)
       }
       if (chunks.length < 2) return
       const list = chunks.map((chunk) => ({ digest: chunk.digest.bytes, size: chunk.size }))
-      this.#session.put('blobs', digest.bytes, encodeChunkList(list))
+      this.session.put('blobs', digest.bytes, encodeChunkList(list))
     } catch (error) {
       throw engineError(error, digest, this.#backend)
     }
   }
 
   openWrite(options?: CallOptions): BlobWriter {
-    return new EmbeddedBlobWriter(this.#engine, this.#backend, options, this.#session)
+    return new EmbeddedBlobWriter(this.#engine, this.#backend, options, this.session)
   }
 }

@@ -64,6 +64,11 @@ export class EmbeddedDirectoryService implements DirectoryService {
     return new GraphPutter((graph) => this.#store(graph.leavesToRoot()), options)
   }
 
+  /** As {@link putMultipleStart}, into a session of the engine: durable once the caller has committed it. */
+  putMultipleInto(session: WriteSession, options?: CallOptions): DirectoryPutter {
+    return new GraphPutter(async (graph) => this.#write(session, graph.leavesToRoot()), options)
+  }
+
   /** A putter for a caller that builds closures itself, in order: it checks nothing and leaves the commit to the caller. */
   uncheckedPutter(session: WriteSession): SessionPutter {
     return new SessionPutter(this.engine, session)
@@ -72,13 +77,17 @@ export class EmbeddedDirectoryService implements DirectoryService {
   async #store(directories: Iterable<Directory>): Promise<void> {
     try {
       const session = this.engine.write()
-      for (const directory of directories) {
-        const digest = directory.digest().bytes
-        if (!isSound(this.engine, digest)) session.put('directories', digest, directory.encode())
-      }
+      this.#write(session, directories)
       await session.commit()
     } catch (error) {
       throw engineError(error, undefined, this.#backend)
+    }
+  }
+
+  #write(session: WriteSession, directories: Iterable<Directory>): void {
+    for (const directory of directories) {
+      const digest = directory.digest().bytes
+      if (!isSound(this.engine, digest)) session.put('directories', digest, directory.encode())
     }
   }
 

@@ -50,6 +50,7 @@ export async function openBinaryCache({ store, plan, tokens, log }: BinaryCacheP
   const files = await openFiles(store, plan)
   const handler = narBridge(store, {
     ...{ priority, compression, readOnly, publicRead, page, signKeys, requireSignatures, tokens, files },
+    name: prefix,
     onError: ({ method, target }, error) => logFailure(log, method, `${prefix}${target}`, error),
   })
   return {

@@ -22,6 +22,12 @@ const ENTRIES_A_TURN = 256
 /** Puts of one digest take turns, so that those of this process need not be tried again because of each other. */
 const TURNS = new WeakMap<EmbeddedStore, Turns>()
 
+/** Options of {@link EmbeddedPathInfoService.put}. */
+export interface PutEmbeddedPathInfoOptions extends PutPathInfoOptions {
+  /** Of the engine: what else was written in it is committed with the path info. Default: one of its own. */
+  readonly session?: WriteSession | undefined
+}
+
 /**
  * Path infos in a table of an embedded store, under the digest of their store path, in the form of the wire. However
  * many processes put signatures of one store path at the same moment, all of them are kept. Each that is found is recorded
@@ -98,23 +104,17 @@ export class EmbeddedPathInfoService implements PathInfoService {
     return !this.#isHidden(digest) && this.#used(digest) !== undefined
   }
 
-  async put(info: PathInfo, options: PutPathInfoOptions = {}): Promise<PathInfo> {
+  async put(info: PathInfo, options: PutEmbeddedPathInfoOptions = {}): Promise<PathInfo> {
     const key = Buffer.from(info.storePath.digest).toString('hex')
-    return this.#turns.take(key, options, () => this.putAndCommit(this.engine.write(), info, options))
+    return this.#turns.take(key, options, () => this.#put(info, options))
   }
 
-  /**
-   * As {@link put}, with all else that was written in a session: commits it. The session is used again when another
-   * process was quicker.
-   */
-  async putAndCommit(
-    session: WriteSession,
-    info: PathInfo,
-    options: PutPathInfoOptions = {},
-  ): Promise<PathInfo> {
+  async #put(info: PathInfo, options: PutEmbeddedPathInfoOptions): Promise<PathInfo> {
+    const session = options.session ?? this.engine.write()
     for (;;) {
       const merged = this.#putIn(session, info, options)
       try {
+        // It can be used again when another process was quicker.
         await session.commit()
         return merged
       } catch (error) {
