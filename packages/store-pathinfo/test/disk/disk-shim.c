@@ -262,8 +262,12 @@ int open(const char *path, int flags, ...) {
   pthread_mutex_unlock(&lock); \
   return result
 
+static unsigned long inode_of(const char *path) {
+  struct stat found;
+  return stat(path, &found) == 0 ? found.st_ino : 0;
+}
 int mkdir(const char *path, mode_t permissions) {
-  CHANGE_NAME(mkdir, "D %s\n", (path, permissions), path, , path + root_length);
+  CHANGE_NAME(mkdir, "D %lu %s\n", (path, permissions), path, , inode_of(path), path + root_length);
 }
 int rmdir(const char *path) { CHANGE_NAME(rmdir, "X %s\n", (path), path, , path + root_length); }
 int unlink(const char *path) { CHANGE_NAME(unlink, "U %s\n", (path), path, , path + root_length); }
