@@ -7,6 +7,7 @@ export default defineConfig({
     index: 'src/index.ts',
     embedded: 'src/embedded.ts',
     'embedded-thread': 'src/embedded-thread.ts',
+    'serve-embedded': 'src/serve-embedded.ts',
     'chunk-thread': 'src/chunk-thread.ts',
     'page-feeder-thread': 'src/page-feeder-thread.ts',
   },

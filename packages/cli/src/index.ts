@@ -11,7 +11,7 @@
  */
 
 export type { ErrorStream, Io, Output } from './io.js'
-export { main } from './main.js'
 export { OutputClosedError } from './output/errors.js'
 export { run } from './run.js'
+export { main } from './start.js'
 export { version } from './version.js'

@@ -1,6 +1,5 @@
 import { setMaxListeners } from 'node:events'
 import { losslessArguments } from './arguments.js'
-import { letHeapGrow } from './heap-growth.js'
 import type { Io } from './io.js'
 import { FdOutput } from './output/fd-output.js'
 import { EXIT_INTERRUPTED, run } from './run.js'
@@ -17,7 +16,6 @@ const SHOW_CURSOR = '\x1b[?25h\x1b[?7h'
  * @param before words put before the arguments of this process: for a program that is one command of `neve`
  */
 export async function main(before: readonly string[] = []): Promise<never> {
-  letHeapGrow()
   const controller = new AbortController()
   // A store makes any number of calls at once, and each of them listens.
   setMaxListeners(0, controller.signal)

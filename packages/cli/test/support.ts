@@ -4,6 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { onTestFinished, type TestContext } from 'vitest'
+import { checkBundles } from './check-bundles.js'
+
+checkBundles()
 
 /** The built command. */
 export const NEVE: string = fileURLToPath(new URL('../dist/neve.js', import.meta.url))

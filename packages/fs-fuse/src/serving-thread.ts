@@ -3,16 +3,10 @@ import { Worker } from 'node:worker_threads'
 import type { CastoreFilesystemInit, FilesystemTrouble } from './filesystem/castore-filesystem.js'
 
 /** What stands in the root of a mount of an embedded store. */
-export type EmbeddedRoots =
-  | {
-      /** The URL of a module that exports `rootNodes(engine: EmbeddedStore): RootNodes`, which answers without promises. */
-      readonly module: string
-      readonly directory?: undefined
-    }
-  | {
-      /** The digest of a directory, as text: its entries are the root. */
-      readonly directory: string
-    }
+export interface EmbeddedRoots {
+  /** The digest of a directory, as text: its entries are the root. Default: what the thread's module shows. */
+  readonly directory?: string | undefined
+}
 
 /** What a thread serves. */
 export interface ThreadSettings {
@@ -24,8 +18,8 @@ export interface ThreadSettings {
   readonly filesystem: Pick<CastoreFilesystemInit, 'listRoot' | 'showXattr' | 'xattrPrefixes' | 'owner'>
 }
 
-/** What a thread is told: first what to serve, then the descriptor of the device. */
-export type ThreadRequest = ThreadSettings | number
+/** What a thread is told: first what to serve, then the descriptor of the device; undefined instead when it is to end. */
+export type ThreadRequest = ThreadSettings | number | undefined
 
 /** What a thread tells. */
 export type ThreadMessage =
@@ -43,17 +37,22 @@ export interface ThreadListeners {
   readonly onUse?: ((key: Uint8Array) => void) | undefined
 }
 
-const MODULE = import.meta.resolve('@neve/fs-fuse/embedded-thread')
+const DIRECTORIES = import.meta.resolve('@neve/fs-fuse/embedded-thread')
 
 /**
  * A thread that serves one mount of an embedded store. To load what it needs takes a while, so make it as early
  * as you can; close it if it is not needed.
  */
 export class ServingThread {
-  readonly #worker = new Worker(new URL(MODULE))
+  readonly #worker: Worker
   readonly #ended: Promise<void>
 
-  constructor() {
+  /**
+   * @param module the URL of the module that it runs, which calls `serveEmbedded` of `@neve/fs-fuse/serve-embedded`.
+   *   Default: one that shows directories only
+   */
+  constructor(module = DIRECTORIES) {
+    this.#worker = new Worker(new URL(module))
     this.#ended = once(this.#worker, 'exit').then(() => {})
     this.#ended.catch(() => {})
   }
@@ -83,7 +82,9 @@ export class ServingThread {
 
   /** Ends a thread that does not serve yet. */
   async close(): Promise<void> {
-    await this.#worker.terminate()
+    // It ends itself: a thread that is ended from outside while it loads an addon takes the process with it.
+    this.#tell(undefined)
+    await this.#ended.catch(() => {})
   }
 
   #tell(request: ThreadRequest): void {

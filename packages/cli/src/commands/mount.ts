@@ -60,7 +60,7 @@ async function mountStore(context: Context, dest: string, options: MountCommandO
     options.chunkCache === undefined ? undefined : parseSize('--chunk-cache', options.chunkCache)
   const { ServingThread } = await import('@neve/fs-fuse/embedded')
   // It loads what it needs while the store is opened, most probably one that it can serve.
-  const thread = new ServingThread()
+  const thread = new ServingThread(import.meta.resolve('./mount-thread.js'))
   const { root, allowOther, listRoot = root !== undefined, showXattr, forceUnmountStale, lease } = options
   const request: MountRequest = {
     ...{ root, thread, allowOther, listRoot, showXattr, forceUnmountStale, lease, owner, chunkCacheBytes },

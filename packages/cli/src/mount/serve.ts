@@ -10,9 +10,6 @@ export interface MountRequest extends EmbeddedMountOptions {
   readonly thread: ServingThread
 }
 
-/** The name of a module of `@neve/store-pathinfo` that a thread shows store paths with. */
-const STORE_PATHS = '@neve/store-pathinfo/embedded-roots'
-
 /** A mount that is served, and what it shows. */
 export interface Served extends AsyncDisposable {
   readonly mount: FuseMount
@@ -33,7 +30,7 @@ export async function serveMount(
   const path = await embeddedStorePath(options)
   if (path !== undefined && request.root === undefined) {
     const { mountEmbedded } = await import('@neve/fs-fuse/embedded')
-    const mount = await mountEmbedded(path, { module: import.meta.resolve(STORE_PATHS) }, dest, request)
+    const mount = await mountEmbedded(path, {}, dest, request)
     return { mount, shows: { store: path }, [Symbol.asyncDispose]: async () => {} }
   }
   const store = await context.openStore(options, 'read')
@@ -45,9 +42,7 @@ export async function serveMount(
       return { mount, shows, [Symbol.asyncDispose]: () => store.close() }
     }
     const { mountEmbedded } = await import('@neve/fs-fuse/embedded')
-    const roots =
-      shows.root === undefined ? { module: import.meta.resolve(STORE_PATHS) } : { directory: shows.root }
-    const mount = await mountEmbedded(store.engine.path, roots, dest, request)
+    const mount = await mountEmbedded(store.engine.path, { directory: shows.root }, dest, request)
     return { mount, shows, [Symbol.asyncDispose]: () => store.close() }
   } catch (error) {
     await store.close()

@@ -1,18 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { open, readFile, rename, rm, stat } from 'node:fs/promises'
-import { z } from 'zod'
 import { StoreError } from '../errors.js'
-
-const DIGEST = /^[0-9a-f]{40}$/
-
-const schema = z.strictObject({
-  version: z.literal(1),
-  /** What is verified: the state of one verification must not be taken for that of another. */
-  about: z.string(),
-  /** The digest of the last store path that was checked, in hex. */
-  after: z.string().regex(DIGEST),
-  counts: z.record(z.string(), z.int().nonnegative()),
-})
 
 /** How far a verification of a whole store has come. */
 export interface VerifyState {
@@ -54,7 +42,9 @@ export class VerifyStateFile {
     if (file === undefined) return undefined
     // A device or a pipe may have no end.
     const text = file.isFile() && file.size <= MAX_LENGTH ? await readFile(this.#path, 'utf8') : ''
-    const parsed = schema.safeParse(jsonOf(text))
+    // Most who load this module read no such file.
+    const { verifyStateSchema } = await import('./verify-state-schema.js')
+    const parsed = verifyStateSchema.safeParse(jsonOf(text))
     if (!parsed.success) {
       throw new StoreError('invalid-input', `${this.#path} is not the state of a verification`)
     }
