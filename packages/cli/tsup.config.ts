@@ -1,7 +1,7 @@
 import { defineConfig } from 'tsup'
 import { base } from '../../tsup.base.js'
-import { bundleLoader, bundles } from './scripts/bundles.js'
 import manifest from './package.json' with { type: 'json' }
+import { bundleLoader, bundles } from './scripts/bundles.js'
 
 const define = { NEVE_VERSION: JSON.stringify(manifest.version) }
 
