@@ -1,4 +1,4 @@
-import type { BridgeRequest } from './exchange.js'
+import type { RequestHead } from './exchange.js'
 import { HttpError } from './http-error.js'
 
 /** Who may do what: `AccessTokens` of `@neve/castore-services/grpc/server` is one. */
@@ -26,7 +26,7 @@ export interface AccessRules {
  * @throws HttpError 401, 403
  */
 export function checkAccess(
-  request: BridgeRequest,
+  request: RequestHead,
   needed: 'read' | 'write',
   tokens: TokenSource,
   { publicRead = false }: AccessRules = {},

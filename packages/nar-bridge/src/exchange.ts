@@ -1,5 +1,5 @@
-/** What a client asks, of whatever server it came through. */
-export interface BridgeRequest {
+/** What a client asks, without a body: of whatever server it came through. */
+export interface RequestHead {
   /** `GET`, in capitals. */
   readonly method: string
   /** Path and query as the request line has them, nothing decoded: `/nar/snix-castore/Ei…?narsize=136`. */
@@ -13,6 +13,10 @@ export interface BridgeRequest {
   header(name: string): string | undefined
   /** Whether it came encrypted, as far as the server can tell. */
   readonly isEncrypted?: boolean | undefined
+}
+
+/** What a client asks, of whatever server it came through. */
+export interface BridgeRequest extends RequestHead {
   /** Good for one reading; empty where there is none. Fails when the client goes away before its end. */
   readonly body: AsyncIterable<Uint8Array>
   /** Aborted when nobody waits for the reply any more. */

@@ -1,4 +1,4 @@
-import { type BridgeRequest, discard, type Reply, type ReplyStream } from './exchange.js'
+import { type BridgeRequest, discard, type Reply, type ReplyStream, type RequestHead } from './exchange.js'
 import { answerFetch } from './fetch-handler.js'
 import { refusal } from './refusal.js'
 
@@ -8,6 +8,11 @@ export interface HttpHandler {
   (request: Request): Promise<Response>
   /** The same for servers that need no Request and no Response. Never rejects. */
   answer(request: BridgeRequest): Promise<Reply>
+  /**
+   * The reply to a GET that can be told at once, as `answer` would give it; undefined for all others, which `answer` is to
+   * be asked for. Never throws. The reply may be one that was given before.
+   */
+  readonly quick?: ((request: RequestHead) => Reply | undefined) | undefined
 }
 
 /** Told of failures that are not a client's. */
@@ -16,13 +21,23 @@ export type ErrorListener = (request: BridgeRequest, error: unknown) => void
 /**
  * A handler of what finds replies, or throws what {@link refusal} makes replies of. It answers HEAD with the headers of
  * GET.
+ *
+ * @param known what of it can be told at once; what it throws `find` is to throw again
  */
 export function httpHandler(
   find: (request: BridgeRequest) => Promise<Reply>,
   onError: ErrorListener | undefined,
+  known?: (request: RequestHead) => Reply | undefined,
 ): HttpHandler {
   const answer = (request: BridgeRequest) => answered(find, request, onError)
-  return Object.assign((request: Request) => answerFetch(answer, request), { answer })
+  const quick = (request: RequestHead): Reply | undefined => {
+    try {
+      return known?.(request)
+    } catch {
+      return undefined
+    }
+  }
+  return Object.assign((request: Request) => answerFetch(answer, request), { answer, quick })
 }
 
 async function answered(

@@ -15,5 +15,9 @@ export type NarBridge = HttpHandler
  */
 export function narBridge(store: BridgeStore, options: NarBridgeOptions = {}): NarBridge {
   const routes = new Routes(store, options)
-  return httpHandler((request) => routes.answer(request), options.onError)
+  return httpHandler(
+    (request) => routes.answer(request),
+    options.onError,
+    (request) => routes.quick(request),
+  )
 }

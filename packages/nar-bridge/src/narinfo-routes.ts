@@ -44,8 +44,9 @@ export class NarInfoRoutes {
    * @param name of the narinfo, which says the same
    */
   async narInfo(digest: Uint8Array, name: string, request: BridgeRequest): Promise<Reply> {
+    const known = this.knownNarInfo(digest, name)
+    if (known !== undefined) return known
     const { pathInfos } = this.#store
-    if (pathInfos instanceof EmbeddedPathInfoService) return this.#fromEntry(pathInfos, digest, name)
     const stored = await pathInfos.get(digest, { signal: request.signal })
     if (stored === undefined) return absent()
     const nar = rememberedNar(stored)
@@ -53,7 +54,13 @@ export class NarInfoRoutes {
     return this.#reply(stored, nar)
   }
 
-  /** From a table of this machine, which never waits; whatever process changed it last. */
+  /** As {@link narInfo} from a table of this machine, which never waits; undefined where there is no such table. */
+  knownNarInfo(digest: Uint8Array, name: string): Reply | undefined {
+    const { pathInfos } = this.#store
+    return pathInfos instanceof EmbeddedPathInfoService ? this.#fromEntry(pathInfos, digest, name) : undefined
+  }
+
+  /** Whatever process changed it last. */
   #fromEntry(pathInfos: EmbeddedPathInfoService, digest: Uint8Array, name: string): Reply {
     const entry = pathInfos.entry(digest)
     if (entry === undefined) return absent()
@@ -103,9 +110,11 @@ export class NarInfoRoutes {
   }
 }
 
+const ABSENT = textReply('not found\n', { status: 404 })
+
 /** Nix asks for many paths that are not there: no error is made for each. */
 export function absent(): Reply {
-  return textReply('not found\n', { status: 404 })
+  return ABSENT
 }
 
 async function* utf8(source: AsyncIterable<string>): AsyncGenerator<Uint8Array, void, undefined> {

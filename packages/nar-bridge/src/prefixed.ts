@@ -1,4 +1,4 @@
-import { type BridgeRequest, type Reply, textReply } from './exchange.js'
+import { type BridgeRequest, type Reply, type RequestHead, textReply } from './exchange.js'
 import { answerFetch } from './fetch-handler.js'
 import type { HttpHandler } from './http-handler.js'
 import { absent } from './narinfo-routes.js'
@@ -23,21 +23,29 @@ export function prefixed(handlers: readonly PrefixedHandler[]): HttpHandler {
     known.add(prefix)
   }
   const ordered = [...handlers].sort((a, b) => b.prefix.length - a.prefix.length)
+  const find = (target: string, end: number): PrefixedHandler | undefined =>
+    ordered.find(
+      ({ prefix: { length }, prefix }) =>
+        target.startsWith(prefix) && (end === length || target[length] === '/' || length === 0),
+    )
   const answer = async (request: BridgeRequest): Promise<Reply> => {
     const { target } = request
     const mark = target.indexOf('?')
     const end = mark < 0 ? target.length : mark
-    const found = ordered.find(
-      ({ prefix: { length }, prefix }) =>
-        target.startsWith(prefix) && (end === length || target[length] === '/' || length === 0),
-    )
+    const found = find(target, end)
     if (found === undefined) return absent()
     const { prefix, handler } = found
     if (prefix === '') return handler.answer(request)
     if (end === prefix.length) return intoFolder(prefix, target.slice(end))
     return handler.answer(new RequestBelow(request, prefix))
   }
-  return Object.assign((request: Request) => answerFetch(answer, request), { answer })
+  const quick = (request: RequestHead): Reply | undefined => {
+    const { target, method } = request
+    const { prefix = '', handler } = find(target, target.length) ?? {}
+    const below = target.slice(prefix.length)
+    return handler?.quick?.({ method, target: below, prefix, header: (name) => request.header(name) })
+  }
+  return Object.assign((request: Request) => answerFetch(answer, request), { answer, quick })
 }
 
 /** Links in pages are relative: they lead elsewhere without the slash. This one is relative for proxies' sake. */

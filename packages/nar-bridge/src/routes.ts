@@ -3,7 +3,7 @@ import { formatCacheInfo, parseNarFileName, parseStorePathFileName } from '@neve
 import { checkAccess } from './access.js'
 import type { BridgeStore, NarBridgeOptions } from './bridge-options.js'
 import { EmbeddedUploads } from './embedded-uploads.js'
-import { type BridgeRequest, type Reply, textReply } from './exchange.js'
+import { type BridgeRequest, type Reply, type RequestHead, textReply } from './exchange.js'
 import { HttpError } from './http-error.js'
 import { KnownNars } from './known-nars.js'
 import { NarRoutes } from './nar-routes.js'
@@ -19,6 +19,8 @@ import type { UploadedNars } from './uploaded-nars.js'
 /** Longer request targets than any that means something. */
 const MAX_TARGET = 16 * 1024
 const DEFAULT_PRIORITY = 39
+/** The length of `/<hash>.narinfo`. */
+const NARINFO_TARGET = 41
 const MAX_NAR_SIZE = 2n ** 40n
 const UPLOAD_EXPIRY = 24 * 60 * 60 * 1000
 /** Milliseconds between two looks for uploads that nobody finished. */
@@ -37,7 +39,7 @@ export class Routes {
   readonly #nars: NarRoutes
   readonly #uploads: UploadedNars
   readonly #sideFiles: SideFiles
-  readonly #cacheInfo: string
+  readonly #cacheInfo: Reply
   readonly #pages: PageRoutes | undefined
   #expired = 0
 
@@ -52,7 +54,8 @@ export class Routes {
     const { engine } = store
     this.#uploads = engine === undefined ? new ObjectUploads(files) : new EmbeddedUploads(engine, name)
     this.#sideFiles = new SideFiles(files)
-    this.#cacheInfo = formatCacheInfo({ wantMassQuery: true, priority })
+    const info = formatCacheInfo({ wantMassQuery: true, priority })
+    this.#cacheInfo = textReply(info, { type: 'text/x-nix-cache-info' })
     const { page = true, readOnly = false, publicRead = false, tokens } = options
     const publicKeys = signKeys.map(({ publicKey }) => publicKey.toString())
     const facts = { priority, publicKeys, readOnly, guarded: tokens !== undefined && !publicRead }
@@ -81,9 +84,24 @@ export class Routes {
     }
     if (path === 'nix-cache-info') {
       expectRead(request)
-      return textReply(this.#cacheInfo, { type: 'text/x-nix-cache-info' })
+      return this.#cacheInfo
     }
     return this.#page(request, path)
+  }
+
+  /** What {@link answer} would give and what can be told at once: narinfo files of a table, and what the cache is. */
+  quick(request: RequestHead): Reply | undefined {
+    const { target } = request
+    if (target === '/nix-cache-info') {
+      this.#check(request)
+      return this.#cacheInfo
+    }
+    if (target.length !== NARINFO_TARGET || !target.endsWith('.narinfo')) return undefined
+    const path = target.slice(1)
+    const file = parseStorePathFileName(path)
+    if (file === undefined) return undefined
+    this.#check(request)
+    return this.#narInfos.knownNarInfo(file.digest, path)
   }
 
   async #page(request: BridgeRequest, path: string): Promise<Reply> {
@@ -95,7 +113,7 @@ export class Routes {
   }
 
   /** @throws HttpError 401, 403, 405 */
-  #check(request: BridgeRequest): void {
+  #check(request: RequestHead): void {
     const { method } = request
     const writes = method === 'PUT'
     if (!writes && method !== 'GET' && method !== 'HEAD') throw notAllowed(method, 'GET, HEAD, PUT')

@@ -2,6 +2,7 @@ import type { StoreOperation } from '@neve/castore-services/telemetry'
 import type { Access } from '@neve/nar-bridge/server'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { ScrubState } from '../daemon/scrub.js'
+import { DurationHistogram } from './duration-histogram.js'
 
 /** Of requests, in seconds: from a narinfo in memory to a NAR of many GiB. */
 const SECONDS = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 600]
@@ -49,12 +50,11 @@ export class HttpMetrics {
     labelNames: ['route'] as const,
     registers: [this.#registry],
   })
-  readonly #seconds = new Histogram({
+  readonly #seconds = new DurationHistogram({
     name: 'neve_http_request_duration_seconds',
     help: 'from the headers of a request to the end of its reply',
-    labelNames: ['route'] as const,
-    buckets: SECONDS,
-    registers: [this.#registry],
+    label: 'route',
+    bounds: SECONDS,
   })
 
   readonly #operations = new Histogram({
@@ -78,7 +78,7 @@ export class HttpMetrics {
     this.#newRequests.set(kind, (this.#newRequests.get(kind) ?? 0) + 1)
     this.#newBytes.set(route, (this.#newBytes.get(route) ?? 0) + bytes)
     if (!whole) this.#cut.inc({ route })
-    this.#seconds.observe({ route }, milliseconds / 1000)
+    this.#seconds.observe(route, milliseconds / 1000)
   }
 
   /** Counts an operation of a store that is over. */
@@ -100,9 +100,9 @@ export class HttpMetrics {
   }
 
   /** The text that Prometheus reads. */
-  text(): Promise<string> {
+  async text(): Promise<string> {
     this.#handOver()
-    return this.#registry.metrics()
+    return `${await this.#registry.metrics()}\n${this.#seconds.text()}`
   }
 
   #handOver(): void {

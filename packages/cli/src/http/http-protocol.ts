@@ -75,10 +75,14 @@ async function openCaches(
   }
 }
 
-/** Tells of each request while it is answered. Its body has come by then; that of the answer leans on nothing. */
+/**
+ * Tells of each request while it is answered, if that takes any time. Its body has come by then; that of the answer leans
+ * on nothing.
+ */
 function whileServed(handler: HttpHandler, lease: LeaseRenewal): HttpHandler {
   return Object.assign((request: Request) => lease.during(() => handler(request)), {
     answer: (request: BridgeRequest) => lease.during(() => handler.answer(request)),
+    quick: handler.quick,
   })
 }
 

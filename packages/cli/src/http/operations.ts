@@ -5,6 +5,7 @@ import {
   type HttpHandler,
   httpHandler,
   type Reply,
+  type RequestHead,
   type TokenSource,
 } from '@neve/nar-bridge'
 import type { StoreBackends } from '../observe/observed-server.js'
@@ -31,6 +32,7 @@ export function withOperations(served: HttpHandler, { backends, metrics, tokens 
   const handlerOf = (path: string) => (path === '/healthz' || path === '/metrics' ? operations : served)
   return Object.assign((request: Request) => handlerOf(new URL(request.url).pathname)(request), {
     answer: (request: BridgeRequest) => handlerOf(request.target).answer(request),
+    quick: (request: RequestHead) => handlerOf(request.target).quick?.(request),
   })
 }
 

@@ -4,6 +4,7 @@ import { createServer as createTlsServer, type Server as TlsServer } from 'node:
 import type { NarBridge } from '../nar-bridge.js'
 import { firstBytes } from './first-bytes.js'
 import { Http2Connections } from './http2-connections.js'
+import { QuickLane } from './quick-lane.js'
 import { type Access, RequestListener } from './request-listener.js'
 
 /** What a server shows over TLS; everything in PEM. */
@@ -47,9 +48,10 @@ export class BridgeServer {
   readonly #tls: TlsServer | undefined
   readonly #listener: RequestListener
   readonly #sockets = new Set<Socket>()
-  /** Those of which nothing is known yet. */
+  /** Those of which nothing is known yet, or that have asked only what was answered at once. */
   readonly #silent = new Set<Socket>()
   readonly #maxConnections: number
+  readonly #toHttp1: (socket: Socket) => void
   readonly #patience: number
   #empty: (() => void) | undefined
 
@@ -59,6 +61,7 @@ export class BridgeServer {
     this.#maxConnections = maxConnections
     this.#listener = new RequestListener(bridge, onAccess)
     this.#http1 = this.#makeHttp1(idleTimeout)
+    this.#toHttp1 = this.#makeToHttp1(bridge, idleTimeout, onAccess)
     this.#http2 = new Http2Connections(bridge, { idleTimeout, maxHeaders: MAX_HEADERS, onAccess })
     if (tls !== undefined) this.#tls = this.#makeTls(tls)
   }
@@ -81,6 +84,20 @@ export class BridgeServer {
     // Only a server that listens looks after headers that do not come; this one is given its connections.
     server.emit('listening')
     return server
+  }
+
+  /** What takes connections that begin with HTTP/1.1. */
+  #makeToHttp1(
+    { quick }: NarBridge,
+    idleTimeout: number,
+    onAccess: BridgeServerOptions['onAccess'],
+  ): (socket: Socket) => void {
+    const onLeave = (socket: Socket): void => {
+      this.#silent.delete(socket)
+      this.#http1.emit('connection', socket)
+    }
+    if (quick === undefined) return onLeave
+    return (socket) => void new QuickLane(socket, { quick, idleTimeout, onAccess, onLeave })
   }
 
   #makeTls({ cert, key, clientCa }: BridgeServerTls): TlsServer {
@@ -123,9 +140,11 @@ export class BridgeServer {
     }
     this.#silent.add(socket)
     firstBytes(socket, this.#patience, (protocol) => {
-      this.#silent.delete(socket)
-      if (protocol === 'http2') this.#http2.connect(socket)
-      else this.#http1.emit('connection', socket)
+      if (protocol === 'http1') this.#toHttp1(socket)
+      else {
+        this.#silent.delete(socket)
+        this.#http2.connect(socket)
+      }
     })
   }
 
@@ -139,7 +158,7 @@ export class BridgeServer {
     this.#http1.close(() => {})
     this.#http1.closeIdleConnections()
     this.#http2.close()
-    for (const socket of this.#silent) socket.destroy()
+    for (const socket of this.#silent) socket.destroySoon()
     const timer = setTimeout(() => {
       for (const socket of this.#sockets) socket.destroy()
     }, grace)
