@@ -14,6 +14,7 @@ import { EmbeddedStoreError } from './errors.js'
 import { LockFile, tryLock } from './file-lock.js'
 import { type Lease, type LeaseHolder, leasesIn } from './lease.js'
 import { packedBound, packRecord } from './record.js'
+import { isCrowded, setReserveAside, useReserve } from './reserve.js'
 import { SEGMENT_HEADER, segmentIds, segmentName } from './segment.js'
 import { SegmentWriter } from './segment-writer.js'
 import { encodeSegmentState, isRemoved, segmentKey } from './table-values.js'
@@ -43,6 +44,8 @@ export interface CondemnedKey extends StoredKey {
 
 /** So many keys go into one transaction: others who write wait for it. */
 const TRANSACTION = 2000
+/** On a disk that is almost full: each may be on a page of its own, in several tables, and all of these are written anew. */
+const SMALL_TRANSACTION = 64
 const COLLECTOR = 'collector'
 const SWEEP = 'sweep'
 const POLL = 20
@@ -55,6 +58,7 @@ export class Collector {
   readonly #context: CollectorContext
   readonly #lock: LockFile
   #segment: SegmentWriter | undefined
+  #cutShort = false
 
   private constructor(context: CollectorContext, lock: LockFile) {
     this.#context = context
@@ -66,6 +70,7 @@ export class Collector {
     const lock = LockFile.tryTake(join(context.leases, COLLECTOR))
     if (lock === undefined)
       throw new EmbeddedStoreError('busy', 'somebody else collects garbage in this store')
+    if (isCrowded(context.segments)) useReserve(context.segments)
     return new Collector(context, lock)
   }
 
@@ -122,19 +127,28 @@ export class Collector {
   }
 
   /**
-   * Condemns, and begins a new epoch: whoever begins to work from then on takes all of this for absent.
+   * Condemns, and begins a new epoch: whoever begins to work from then on takes all of this for absent. Where the disk is
+   * full, it stops when there is no more room: see {@link cutShort}.
    *
    * @returns the epoch
    */
   async condemn(keys: Iterable<StoredKey>): Promise<number> {
     const { tables } = this.#context
+    this.#cutShort = false
     tables.refresh()
     const { epoch: last, sequence: lastSequence, condemned } = this.state
     const epoch = last + 1
-    for (const some of batchesOf(keys)) {
-      await tables.transact(some.length, (change) => {
-        for (const { what, key } of some) change.condemned.add(what, key, epoch)
-      })
+    for (const some of batchesOf(keys, this.#atOnce())) {
+      try {
+        // One has to be left for the new epoch.
+        await tables.transact(some.length + 1, (change) => {
+          for (const { what, key } of some) change.condemned.add(what, key, epoch)
+        })
+      } catch (error) {
+        if (!(error instanceof EmbeddedStoreError && error.code === 'no-space')) throw error
+        this.#cutShort = true
+        break
+      }
     }
     const time = Date.now()
     // The end of the millisecond: changes that were recorded in it before have smaller numbers.
@@ -142,6 +156,15 @@ export class Collector {
     const state = { epoch, sequence, condemned: [...condemned, { epoch, time, sequence }] }
     await tables.transact(1, (change) => change.condemned.setState(state))
     return epoch
+  }
+
+  /** Whether there was no room to condemn all: collect again once this is gone. */
+  get cutShort(): boolean {
+    return this.#cutShort
+  }
+
+  #atOnce(): number {
+    return isCrowded(this.#context.segments) ? SMALL_TRANSACTION : TRANSACTION
   }
 
   /** Lifts condemnations. */
@@ -165,7 +188,7 @@ export class Collector {
     const sequences = new Map(this.state.condemned.map(({ epoch, sequence }) => [epoch, sequence]))
     let failed = false
     try {
-      for (const some of batchesOf(keys)) {
+      for (const some of batchesOf(keys, this.#atOnce())) {
         tables.refresh()
         const due = some.flatMap((one) => {
           const epoch = tables.condemned.epochOf(one.what, one.key)
@@ -254,6 +277,7 @@ export class Collector {
 
   /** Lets others collect. Calling it again does nothing. */
   close(): void {
+    setReserveAside(this.#context.segments)
     this.#lock.release()
   }
 
@@ -282,7 +306,7 @@ export async function liftBeside(
 }
 
 async function liftAll(tables: Tables, keys: Iterable<StoredKey>): Promise<void> {
-  for (const some of batchesOf(keys)) {
+  for (const some of batchesOf(keys, TRANSACTION)) {
     await tables.transact(some.length, (change) => {
       for (const { what, key } of some) change.condemned.removeSync(what, key)
     })
@@ -319,11 +343,11 @@ function cutTails({ tables, segments }: CollectorContext): void {
   }
 }
 
-function* batchesOf(keys: Iterable<StoredKey>): Generator<StoredKey[], void, undefined> {
+function* batchesOf(keys: Iterable<StoredKey>, size: number): Generator<StoredKey[], void, undefined> {
   let some: StoredKey[] = []
   for (const { what, key } of keys) {
     some.push({ what, key: Uint8Array.prototype.slice.call(key) })
-    if (some.length < TRANSACTION) continue
+    if (some.length < size) continue
     yield some
     some = []
   }

@@ -97,20 +97,30 @@ export async function* compactSegments(
     // What gives most for the least copying comes first: on a full disk there is no room to copy much.
     .sort((a, b) => a.content / a.length - b.content / b.length)
   let freed = 0
-  for (const use of little) {
-    signal?.throwIfAborted()
-    if (freed >= maxFreed) return
-    const descriptor = await own(context, use)
-    if (descriptor === undefined) continue
-    try {
-      const done = await new SegmentCompaction(context, use.segment, descriptor).run(share)
-      freed += Math.max(0, done.removed - done.copied)
-      yield done
-    } catch (error) {
-      throw wrapError(error, `compact ${join(segments, segmentName(use.segment))}`)
-    } finally {
-      closeSync(descriptor)
+  let full: unknown
+  for (let left = little; left.length > 0; ) {
+    const tooLarge: SegmentUse[] = []
+    for (const use of left) {
+      signal?.throwIfAborted()
+      if (freed >= maxFreed) return
+      const descriptor = await own(context, use)
+      if (descriptor === undefined) continue
+      try {
+        const done = await new SegmentCompaction(context, use.segment, descriptor).run(share)
+        freed += Math.max(0, done.removed - done.copied)
+        yield done
+      } catch (error) {
+        const wrapped = wrapError(error, `compact ${join(segments, segmentName(use.segment))}`)
+        if (wrapped.code !== 'no-space') throw wrapped
+        full = wrapped
+        tooLarge.push(use)
+      } finally {
+        closeSync(descriptor)
+      }
     }
+    // Others may have made the room.
+    if (tooLarge.length === left.length) throw full
+    left = tooLarge
   }
 }
 

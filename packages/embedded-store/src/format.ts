@@ -51,7 +51,7 @@ export function syncFolder(path: string): void {
   }
 }
 
-const PARTS = new Set(['tables', 'tables.new', 'segments', 'leases', 'lost+found'])
+const PARTS = new Set(['tables', 'tables.new', 'segments', 'leases', 'reserve', 'lost+found'])
 const TITLE = 'neve embedded store\n'
 
 function formatText(salt: string): string {

@@ -15,6 +15,7 @@ import { promisify } from 'node:util'
 import { wrapError } from './errors.js'
 import { tryLock } from './file-lock.js'
 import { syncFolder } from './format.js'
+import { setReserveAside } from './reserve.js'
 import { isSegmentHeader, SEGMENT_HEADER, segmentHeader, segmentIds, segmentName } from './segment.js'
 import type { SegmentState } from './table-values.js'
 import type { Tables } from './tables.js'
@@ -94,6 +95,7 @@ export class SegmentWriter {
       closeSync(descriptor)
       throw wrapError(error, `make ${path}`)
     }
+    setReserveAside(folder)
     return new SegmentWriter(id, descriptor, path, SEGMENT_HEADER)
   }
 

@@ -97,13 +97,21 @@ export async function collectGarbage(
     ? nothing(engine)
     : await findGarbage(engine, options, retention)
   let waitingFor: readonly LeaseHolder[] = []
-  if (report.paths.length + report.directories + report.contents + report.lists > 0) {
-    const epoch = await collector.condemn(keys())
-    onProgress?.({ step: 'wait', holders: collector.holders() })
-    waitingFor = await collector.settled(patience, signal)
-    if (collector.safeEpoch() >= epoch) removed += await sweep(engine, collector, options, retention)
-  } else waitingFor = stillWaiting(collector)
-  const compacted = await compact(collector, options)
+  const compacted = { freedBytes: 0, damagedSegments: 0 }
+  for (let garbage: Found = { report, keys }; ; ) {
+    const before = removed
+    const { paths, directories, contents, lists } = garbage.report
+    if (paths.length + directories + contents + lists > 0) {
+      const epoch = await collector.condemn(garbage.keys())
+      onProgress?.({ step: 'wait', holders: collector.holders() })
+      waitingFor = await collector.settled(patience, signal)
+      if (collector.safeEpoch() >= epoch) removed += await sweep(engine, collector, options, retention)
+    } else waitingFor = stillWaiting(collector)
+    await compact(collector, options, compacted)
+    // On a full disk there is room for some of it only, and for more once that is gone.
+    if (!collector.cutShort || removed === before) break
+    garbage = await findGarbage(engine, options, retention)
+  }
   return { ...report, removed, ...compacted, waitingFor }
 }
 
@@ -294,16 +302,17 @@ function childrenOf(engine: EmbeddedStore, digest: Uint8Array): Uint8Array[] {
   return children
 }
 
+/** @param sums what it adds to */
 async function compact(
   collector: Collector,
   { share, maxFreed, signal, onProgress }: CollectGarbageOptions,
-): Promise<Pick<CollectedGarbage, 'freedBytes' | 'damagedSegments'>> {
-  let freedBytes = 0
-  let damagedSegments = 0
-  for await (const { removed, copied, damaged } of collector.compact({ share, maxFreed, signal })) {
-    freedBytes += removed - copied
-    if (damaged) damagedSegments++
-    onProgress?.({ step: 'compact', freedBytes })
+  sums: { freedBytes: number; damagedSegments: number },
+): Promise<void> {
+  const limit = maxFreed === undefined ? undefined : Math.max(0, maxFreed - sums.freedBytes)
+  sums.damagedSegments = 0
+  for await (const { removed, copied, damaged } of collector.compact({ share, maxFreed: limit, signal })) {
+    sums.freedBytes += removed - copied
+    if (damaged) sums.damagedSegments++
+    onProgress?.({ step: 'compact', freedBytes: sums.freedBytes })
   }
-  return { freedBytes, damagedSegments }
 }
