@@ -12,6 +12,7 @@ export default defineConfig([
     entry: {
       index: 'src/index.ts',
       'daemon-worker': 'src/daemon/worker.ts',
+      'gc-process': 'src/daemon/gc-process.ts',
       'mount-thread': 'src/mount/thread.ts',
       'scan-worker': 'src/progress/scan-worker.ts',
     },

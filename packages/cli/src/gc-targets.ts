@@ -40,13 +40,22 @@ export async function gcTargets(
   const rules = retentionRules(options)
   const file = await compositionFile(options)
   if (file !== undefined) {
-    const { embeddedPathInfosIn } = await import('@neve/store-pathinfo/composition')
-    const composed = await embeddedPathInfosIn(file)
-    if (composed.length > 0) {
-      return composed.map((store) => ({ path: store.path, rules: { ...store.rules, ...rules } }))
-    }
+    const composed = await composedTargets(file, rules)
+    if (composed.length > 0) return composed
   }
   return [{ path: await localStorePath(context, options, 'gc'), rules }]
+}
+
+/**
+ * The embedded stores of a composition file.
+ *
+ * @param rules that go before those of the file
+ * @throws ConfigError
+ */
+export async function composedTargets(file: string, rules: RetentionRules): Promise<readonly GcTarget[]> {
+  const { embeddedPathInfosIn } = await import('@neve/store-pathinfo/composition')
+  const composed = await embeddedPathInfosIn(file)
+  return composed.map((store) => ({ path: store.path, rules: { ...store.rules, ...rules } }))
 }
 
 /** The composition file that the options name, if they do. */

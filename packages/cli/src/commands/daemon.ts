@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import type { Context } from '../context.js'
+import { addGcOptions, GC_HELP } from '../daemon/gc-plan.js'
 import {
   addDaemonOptions,
   addHttpListening,
@@ -22,6 +23,8 @@ Examples:
   $ neve daemon --listen-address sd-listen --store-config stores.toml --read-only
   $ neve daemon --http --sign-key cache.key
   $ neve daemon --http 0.0.0.0:9000 --read-only
+  $ neve daemon --gc-every 1d --keep-used-within 30d --max-size 100G
+  $ neve daemon --min-free 10G --max-free 50G
   $ neve daemon --scrub-every 7d --scrub-bandwidth 10M --scrub-state /var/lib/neve.scrub
   $ ssh host neve daemon --listen-address stdio
 
@@ -32,6 +35,7 @@ Blobs, directories and path infos are served together, so that this is a whole s
 With --http the same process serves the same store to Nix and browsers, as neve nar-bridge does; where, says
 NEVE_HTTP_LISTEN_ADDRESS when no flag does. Tokens, certificates and --read-only are for both.
 
+${GC_HELP}
 --scrub-every has all that store paths stand for read and compared with its digests, as neve verify does, the first time when
 that time has passed. Damage is told in the log and in metrics; nothing is written. With --scrub-state, what a restart
 interrupted goes on at once where it was.
@@ -43,7 +47,7 @@ export function daemonCommand(context: Context): Command {
     'Serve a store over gRPC, to clients of Neve, Tvix and Snix, and as a binary cache over HTTP, to Nix.',
   )
   addHttpOptions(addHttpListening(addDaemonOptions(command)))
-  return command
+  return addGcOptions(command)
     .option('--no-list', 'do not tell clients which path infos there are')
     .option(
       '--scrub-every <time>',

@@ -2,6 +2,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import type { GlobalOptions } from '../context.js'
 import type { HttpOptions } from '../http/options.js'
 import { parseDuration } from '../numbers.js'
+import type { GcFlags } from './gc-plan.js'
 import type { ListenRequest } from './listening.js'
 
 /** Who may connect to a socket file. */
@@ -31,7 +32,7 @@ export interface AccessOptions {
 }
 
 /** Options of the commands that serve a store. They can be sent to another process as JSON. */
-export interface DaemonOptions extends GlobalOptions, ListeningOptions, AccessOptions, HttpOptions {
+export interface DaemonOptions extends GlobalOptions, ListeningOptions, AccessOptions, HttpOptions, GcFlags {
   readonly verifyPut?: boolean
   readonly workers: number
   readonly grace: number

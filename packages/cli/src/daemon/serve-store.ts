@@ -5,6 +5,8 @@ import type { CachePlan } from '../http/cache-plan.js'
 import { describe, systemReason, UsageError } from '../messages.js'
 import type { Logger } from '../observe/logger.js'
 import { storeSources } from '../store-options.js'
+import { gcPlan } from './gc-plan.js'
+import { GcSchedule } from './gc-schedule.js'
 import type { ListenPlan, ListenRequest, Sockets } from './listening.js'
 import type { DaemonOptions } from './options.js'
 import { Scrub, scrubPlan } from './scrub.js'
@@ -30,6 +32,7 @@ export async function serveStore(
   const log = await context.log()
   const report = (error: unknown): void => log.error(describe(error, io.debug))
   const scrubbing = scrubPlan(options)
+  const collecting = await gcPlan(options, cachesOf(services))
   const plan = listenPlan(requests, options, cachesOf(services))
   const manager = serviceManager(report)
   const overHttp = requests.some(({ protocol, addresses }) => protocol === 'http' && addresses.length > 0)
@@ -40,6 +43,7 @@ export async function serveStore(
   const hasTokens = [options, ...cachesOf(services)].some(({ tokenFile }) => tokenFile !== undefined)
   if (hasTokens) process.on('SIGHUP', reload)
   let scrub: Scrub | undefined
+  let gc: GcSchedule | undefined
   try {
     await using sockets = new Sockets()
     await sockets.open(plan, (socket, via) => server.accept(socket, via), {
@@ -52,11 +56,12 @@ export async function serveStore(
     manager?.ready()
     announce(log, options, sockets, hasTokens)
     scrub = scrubbing && new Scrub(context, options, scrubbing, server.observeScrub?.bind(server))
+    gc = collecting && new GcSchedule(collecting, log, server.observeGc?.bind(server))
     await stopped(io.signal, plan.places.length === 0 ? stdio : undefined)
     manager?.stopping()
     log.info('stopping once calls that run have ended; again to stop at once')
   } finally {
-    await scrub?.close()
+    await Promise.all([scrub?.close(), gc?.close()])
     await server.close(options.grace * 1000)
     process.off('SIGHUP', reload)
   }

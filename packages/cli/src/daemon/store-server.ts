@@ -4,6 +4,7 @@ import type { Store } from '@neve/store-pathinfo'
 import type { Context } from '../context.js'
 import type { HttpServing } from '../http/http-protocol.js'
 import { describe } from '../messages.js'
+import type { GcState } from './gc-schedule.js'
 import type { Protocol } from './listening.js'
 import type { DaemonOptions } from './options.js'
 import type { ScrubState } from './scrub.js'
@@ -28,6 +29,8 @@ export interface StoreServer {
   reload(): Promise<void>
   /** Shows in its metrics what scrubs have found, if it has metrics. */
   observeScrub?(state: ScrubState): void
+  /** The same of collections of garbage. */
+  observeGc?(state: GcState): void
   /** Takes no more calls, lets those that run end for so many milliseconds, and closes the store. */
   close(grace: number): Promise<void>
 }
@@ -97,6 +100,7 @@ export async function openServer(
       log.info('read the tokens again')
     },
     observeScrub: (state) => metrics?.setScrub(state),
+    observeGc: (state) => metrics?.setGc(state),
     async close(grace) {
       stopping.abort()
       await lease.close()

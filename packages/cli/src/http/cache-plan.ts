@@ -58,9 +58,10 @@ interface Named {
 
 function inheritable(options: CacheOptions): Partial<CachePlan> {
   const { priority, compression, signKey, requireSignature, tokenFile, publicRead, readOnly, page } = options
+  const { keepUsedWithin, maxSize } = options
   return defined({
     ...{ priority, compression, signKey, requireSignature },
-    ...{ tokenFile, publicRead, readOnly, page },
+    ...{ tokenFile, publicRead, readOnly, page, keepUsedWithin, maxSize },
   })
 }
 
@@ -158,6 +159,8 @@ const KEYS: Readonly<Record<string, readonly [keyof CachePlan, Reader, string]>>
   'public-read': ['publicRead', yesOrNo, 'true or false'],
   'read-only': ['readOnly', yesOrNo, 'true or false'],
   page: ['page', yesOrNo, 'true or false'],
+  'keep-used-within': ['keepUsedWithin', text, 'a duration such as 30d'],
+  'max-size': ['maxSize', text, 'a size such as 100G'],
 }
 const LISTS: ReadonlySet<string> = new Set(['sign-key', 'require-signature'])
 

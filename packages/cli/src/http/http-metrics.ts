@@ -1,6 +1,7 @@
 import type { StoreOperation } from '@neve/castore-services/telemetry'
 import type { Access } from '@neve/nar-bridge/server'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { GcState } from '../daemon/gc-schedule.js'
 import type { ScrubState } from '../daemon/scrub.js'
 import { DurationHistogram } from './duration-histogram.js'
 
@@ -66,6 +67,7 @@ export class HttpMetrics {
   })
 
   #scrubs: ReturnType<typeof scrubGauges> | undefined
+  #collections: ReturnType<typeof gcGauges> | undefined
 
   constructor() {
     collectDefaultMetrics({ register: this.#registry })
@@ -93,6 +95,15 @@ export class HttpMetrics {
     this.#scrubs.bytes.set(bytes)
     this.#scrubs.damages.set(damages)
     this.#scrubs.finished.set(finished)
+  }
+
+  /** Shows what collections of garbage have removed. */
+  setGc({ runs, removed, freedBytes, finished }: GcState): void {
+    this.#collections ??= gcGauges(this.#registry)
+    this.#collections.runs.set(runs)
+    this.#collections.removed.set(removed)
+    this.#collections.freed.set(freedBytes)
+    this.#collections.finished.set(finished)
   }
 
   get contentType(): string {
@@ -123,5 +134,15 @@ function scrubGauges(registry: Registry) {
     bytes: gauge('neve_scrub_bytes', 'bytes that scrubs have read and compared'),
     damages: gauge('neve_scrub_damages', 'damages that the last scrub has found'),
     finished: gauge('neve_scrub_finished_timestamp_seconds', 'when the last scrub came to its end'),
+  }
+}
+
+function gcGauges(registry: Registry) {
+  const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [registry] })
+  return {
+    runs: gauge('neve_gc_runs', 'collections of garbage that came to their end'),
+    removed: gauge('neve_gc_removed', 'entries of all kinds that were removed as garbage'),
+    freed: gauge('neve_gc_freed_bytes', 'bytes that collections of garbage have given back'),
+    finished: gauge('neve_gc_finished_timestamp_seconds', 'when the last collection came to its end'),
   }
 }

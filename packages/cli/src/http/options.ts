@@ -1,7 +1,8 @@
 import { type Command, InvalidArgumentError, Option } from 'commander'
+import type { RetentionFlags } from '../gc-targets.js'
 
 /** Options of a binary cache, or of several. */
-export interface CacheOptions {
+export interface CacheOptions extends RetentionFlags {
   readonly priority?: number
   readonly compression?: 'auto' | 'zstd' | 'none'
   readonly signKey?: readonly string[]
