@@ -1,7 +1,18 @@
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { join } from 'node:path'
+import { createHash } from 'node:crypto'
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs'
+import { basename, join } from 'node:path'
+import { openLocalStore } from '@neve/store-pathinfo'
 import { collectGarbage } from '@neve/store-pathinfo/gc'
-import { beforeEach, describe, expect, test } from 'vitest'
+import { beforeEach, describe, expect, onTestFinished, test } from 'vitest'
 import { isMounted, look, missingMounts, mountPoint, startMount } from './mounts.js'
 import { notifySocket } from './notify-socket.js'
 import { missingProgram, neve, newStore, noise, ONE_LINE, requireReal, temporaryFolder } from './support.js'
@@ -65,24 +76,54 @@ describe('neve mount', () => {
     expect(mount.stderr()).toContain(`mounted store=${store.path} mountpoint=${mount.place}`)
   })
 
-  test('keeps what it shows from the garbage collector, for as long as it lasts', async () => {
+  test('keeps what is open in it from the garbage collector, and lets the rest go', async () => {
     const content = noise(3_000_000)
     const store = await storeOf(content)
-    const mount = await startMount(['--store', store.path])
-    const options = { all: true, olderThan: 0, patience: 0 }
-    const first = await collectGarbage(store.path, options)
-    expect(first.paths.map(String)).toEqual([store.name])
-    expect(first.waitingFor.map(({ pid }) => pid)).toEqual([mount.child.pid])
-    expect(first.removed).toBe(0)
-    const read = await look('sha256sum', [join(mount.place, store.name)])
+    const other = join(temporaryFolder(), 'other')
+    writeFileSync(other, noise(100_000, 7))
+    const gone = (await neve(['--store', store.path, 'import', other])).lines[0]!
+    const mount = await startMount(['--store', store.path], {}, undefined, ['--gc-grace', '0s'])
+    const file = openSync(join(mount.place, store.name), 'r')
+    onTestFinished(() => closeSync(file))
+    // Looked up, but not open: it may go.
+    expect(statSync(join(mount.place, basename(gone))).size).toBe(100_000)
+    const options = { all: true, olderThan: 0 }
+    const { paths, waitingFor, removed } = await collectGarbage(store.path, { ...options, patience: 30_000 })
+    expect(paths.map((path) => path.toAbsolute()).sort()).toEqual([gone, `/nix/store/${store.name}`].sort())
+    expect(waitingFor).toEqual([])
+    expect(removed).toBeGreaterThan(0)
+    const left = await neve(['--store', store.path, 'path-info', '--all'])
+    expect(left.lines.map((line) => line.split(/\s/)[0])).toEqual([`/nix/store/${store.name}`])
+    // Read by another process, which asks for all of it anew.
+    expect(await look('sha256sum', [join(mount.place, store.name)])).toContain(
+      createHash('sha256').update(content).digest('hex'),
+    )
+    const read = Buffer.alloc(content.length)
+    expect(readSync(file, read, 0, read.length, 0)).toBe(read.length)
+    expect(read.equals(content)).toBe(true)
+    expect(await neve(['--store', store.path, 'verify', '--all', '--nar'])).toMatchObject({
+      code: 0,
+      lines: [],
+    })
+  })
+
+  test('keeps the directory that it shows from the garbage collector', async () => {
+    const folder = join(temporaryFolder(), 'tree')
+    mkdirSync(join(folder, 'below'), { recursive: true })
+    writeFileSync(join(folder, 'below', 'file'), noise(50_000))
+    const store = join(temporaryFolder(), 'store')
+    const path = (await neve(['--store', store, 'import', folder])).lines[0]!
+    const flags = ['--gc-grace', '0s', '--root', path]
+    const mount = await startMount(['--store', store], {}, undefined, flags)
+    const options = { all: true, olderThan: 0, patience: 30_000 }
+    expect(await collectGarbage(store, options)).toMatchObject({ waitingFor: [] })
+    expect((await neve(['--store', store, 'path-info', path])).code).toBe(1)
+    expect(readFileSync(join(mount.place, 'below', 'file')).equals(noise(50_000))).toBe(true)
     expect(await mount.unmount()).toBe(0)
-    await noLeases(store.path)
-    const file = join(temporaryFolder(), 'file')
-    writeFileSync(file, content)
-    expect(read.split(' ')[0]).toBe((await look('sha256sum', [file])).split(' ')[0])
-    const second = await collectGarbage(store.path, options)
-    expect(second.removed).toBeGreaterThan(0)
-    expect((await neve(['--store', store.path, 'ls', `/nix/store/${store.name}`])).code).toBe(1)
+    await noLeases(store)
+    await collectGarbage(store, options)
+    await using opened = await openLocalStore(store, { readOnly: true })
+    expect(opened.engine.count('directories')).toBe(0)
   })
 
   test('--no-lease lets garbage go, which is then EIO or absent, and never a hang', async () => {

@@ -25,7 +25,7 @@ export class UseLog {
   readonly #record: ((key: Uint8Array) => void) | undefined
   readonly #remembered = new Set<string>()
   #hour = 0
-  #waiting: Uint8Array[] = []
+  #waiting: { readonly key: Uint8Array; readonly time: number }[] = []
   #timer: NodeJS.Timeout | undefined
   #writing: Promise<void> | undefined
 
@@ -59,7 +59,7 @@ export class UseLog {
   }
 
   #add(key: Uint8Array): void {
-    this.#waiting.push(key)
+    this.#waiting.push({ key, time: Date.now() })
     if (this.#waiting.length >= TRANSACTION) void this.flush()
     else this.#timer ??= setTimeout(() => void this.flush(), WRITE_EVERY).unref()
   }
@@ -76,21 +76,21 @@ export class UseLog {
 
   async #write(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const keys = this.#waiting.splice(0, TRANSACTION)
+      const uses = this.#waiting.splice(0, TRANSACTION)
       try {
-        const now = Date.now()
         this.#tables.refresh()
         // Another process may have recorded it.
-        const due = keys.filter((key) => hourOf(this.last(key) ?? 0) !== hourOf(now))
+        const due = uses.filter(({ key, time }) => hourOf(this.last(key) ?? 0) < hourOf(time))
         if (due.length === 0) continue
-        const value = encodeUse(now) as Buffer
         await this.#tables.transact(due.length, ({ entries }) => {
           // What was collected meanwhile leaves nothing behind.
-          for (const key of due) if (entries.pathInfos?.doesExist(key)) entries.used?.putSync(key, value)
+          for (const { key, time } of due) {
+            if (entries.pathInfos?.doesExist(key)) entries.used?.putSync(key, encodeUse(time) as Buffer)
+          }
         })
       } catch {
         // Whatever keeps it from being recorded is told to those who write; the next use tries again.
-        for (const key of keys) this.#remembered.delete(textOf(key))
+        for (const { key } of uses) this.#remembered.delete(textOf(key))
       }
     }
   }

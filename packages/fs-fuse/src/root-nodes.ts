@@ -27,6 +27,13 @@ export interface RootNodes {
    * @throws on iterating: the listing ends in EIO after the names that came before
    */
   list(options?: CallOptions): Iterable<RootEntry> | AsyncIterable<RootEntry>
+
+  /**
+   * Told that a file below a name is opened. Default: nobody is told.
+   *
+   * @returns what is called once when the file is closed
+   */
+  opened?(name: PathComponent): (() => void) | undefined
 }
 
 /** Roots that are in memory: names in bytewise order, never failing. */

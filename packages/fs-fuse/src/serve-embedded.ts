@@ -6,14 +6,15 @@ import { ChunkPool } from './chunk-threads/chunk-pool.js'
 import { DeviceTransport } from './device/device-transport.js'
 import { EmbeddedContent } from './embedded-content.js'
 import { CastoreFilesystem } from './filesystem/castore-filesystem.js'
+import { OpenRoots } from './open-roots.js'
 import { MapRootNodes, type RootNodes } from './root-nodes.js'
 import type { EmbeddedRoots, ThreadMessage, ThreadRequest, ThreadSettings } from './serving-thread.js'
 import { FuseSession } from './session.js'
 
 const CHUNK_CACHE = 64 * 1024 * 1024
 
-/** Makes what stands in the root of a mount of a store, answered without promises. */
-export type RootNodesOf = (engine: EmbeddedStore) => RootNodes
+/** Makes what stands in the root of a mount of a store, answered without promises. It tells `open` of what is opened. */
+export type RootNodesOf = (engine: EmbeddedStore, open: OpenRoots) => RootNodes
 
 /**
  * Serves one mount of an embedded store: for a module that a {@link ServingThread} runs. It waits for requests only, so
@@ -36,6 +37,7 @@ async function serve(port: MessagePort, rootNodes: RootNodesOf | undefined): Pro
       beside: true,
       onUse: (key) => tell({ kind: 'used', key }),
     })
+    const open = new OpenRoots(settings.counts, (slot, key) => tell({ kind: 'root', slot, key }))
     let pool: ChunkPool | undefined
     const content = new EmbeddedContent(engine, () => {
       pool ??= new ChunkPool(settings.storePath, device!, settings.chunkCacheBytes ?? CHUNK_CACHE)
@@ -44,7 +46,7 @@ async function serve(port: MessagePort, rootNodes: RootNodesOf | undefined): Pro
     const filesystem = new CastoreFilesystem({
       ...settings.filesystem,
       content,
-      roots: rootsOf(settings.roots, engine, content, rootNodes),
+      roots: rootsOf(settings.roots, engine, content, rootNodes && ((store) => rootNodes(store, open))),
       onTrouble: ({ operation, path, error }) =>
         tell({ kind: 'trouble', operation, path, error: textOf(error) }),
     })
@@ -72,7 +74,7 @@ function rootsOf(
   { directory: address }: EmbeddedRoots,
   engine: EmbeddedStore,
   content: EmbeddedContent,
-  rootNodes: RootNodesOf | undefined,
+  rootNodes: ((engine: EmbeddedStore) => RootNodes) | undefined,
 ): RootNodes {
   if (address === undefined) {
     if (rootNodes === undefined) throw new Error('this thread shows directories only')

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
 import type { CastoreFilesystemInit, FilesystemTrouble } from './filesystem/castore-filesystem.js'
+import type { OpenCounts } from './open-roots.js'
 
 /** What stands in the root of a mount of an embedded store. */
 export interface EmbeddedRoots {
@@ -15,6 +16,8 @@ export interface ThreadSettings {
   readonly roots: EmbeddedRoots
   /** How much memory expanded chunks of large files may take, in bytes. Default: 64 MiB; never less than 24 MiB. */
   readonly chunkCacheBytes?: number | undefined
+  /** Where files that are open are counted. */
+  readonly counts: OpenCounts
   readonly filesystem: Pick<CastoreFilesystemInit, 'listRoot' | 'showXattr' | 'xattrPrefixes' | 'owner'>
 }
 
@@ -27,6 +30,7 @@ export type ThreadMessage =
   | { readonly kind: 'trouble'; readonly operation: string; readonly path: string; readonly error: string }
   | { readonly kind: 'fault'; readonly error: string }
   | { readonly kind: 'used'; readonly key: Uint8Array }
+  | { readonly kind: 'root'; readonly slot: number; readonly key: Uint8Array }
 
 /** Who hears of what goes wrong in a thread. */
 export interface ThreadListeners {
@@ -35,6 +39,8 @@ export interface ThreadListeners {
   readonly onFault?: ((error: unknown) => void) | undefined
   /** Gets the keys of path infos that are looked up, each once an hour. */
   readonly onUse?: ((key: Uint8Array) => void) | undefined
+  /** Gets the key of a root once, before something below it is counted as open, and its place among the counts. */
+  readonly onRoot?: ((slot: number, key: Uint8Array) => void) | undefined
 }
 
 const DIRECTORIES = import.meta.resolve('@neve/fs-fuse/embedded-thread')
@@ -58,10 +64,14 @@ export class ServingThread {
   }
 
   /** Opens the store. Rejects with what the thread fails with. */
-  async prepare(settings: ThreadSettings, { onTrouble, onFault, onUse }: ThreadListeners): Promise<void> {
+  async prepare(
+    settings: ThreadSettings,
+    { onTrouble, onFault, onUse, onRoot }: ThreadListeners,
+  ): Promise<void> {
     this.#worker.on('message', (message: ThreadMessage) => {
       if (message.kind === 'trouble') onTrouble?.({ ...message, error: new Error(message.error) })
       if (message.kind === 'used') onUse?.(message.key)
+      if (message.kind === 'root') onRoot?.(message.slot, message.key)
       if (message.kind === 'fault') onFault?.(new Error(message.error))
     })
     const ready = once(this.#worker, 'message')

@@ -6,13 +6,24 @@ import { nodeUnder, rootOf, type StoreRoot, storePathOf } from './root-nodes.js'
 
 const TABLE = 'pathInfos'
 
+/** Counts files that are open below a store path, by the digest of that, until what it gives is called. */
+interface OpenCounter {
+  opened(key: Uint8Array): () => void
+}
+
 /** As `PathInfoRoots`, over an embedded store and without promises: for a thread that never waits. */
 export class EmbeddedRoots {
   readonly #engine: EmbeddedStore
 
-  /** @param engine stays the caller's */
-  constructor(engine: EmbeddedStore) {
+  readonly #open: OpenCounter | undefined
+
+  /**
+   * @param engine stays the caller's
+   * @param open counts what is open
+   */
+  constructor(engine: EmbeddedStore, open?: OpenCounter) {
     this.#engine = engine
+    this.#open = open
   }
 
   /** What has been stored by now: a thread that never waits would not see it otherwise. */
@@ -26,6 +37,14 @@ export class EmbeddedRoots {
     return node
   }
 
+  /** Records that it is used, and counts it. */
+  opened(name: PathComponent): (() => void) | undefined {
+    const digest = storePathOf(name)?.digest
+    if (digest === undefined) return undefined
+    this.#engine.uses.mark(digest)
+    return this.#open?.opened(digest)
+  }
+
   *list(): Generator<StoreRoot, void, undefined> {
     this.#engine.refresh()
     for (const [digest, bytes] of this.#engine.entries(TABLE)) yield rootOf(this.#stored(digest, bytes))
@@ -37,6 +56,6 @@ export class EmbeddedRoots {
 }
 
 /** What a thread of `@neve/fs-fuse` that serves an embedded store shows in its root. */
-export function rootNodes(engine: EmbeddedStore): EmbeddedRoots {
-  return new EmbeddedRoots(engine)
+export function rootNodes(engine: EmbeddedStore, open?: OpenCounter): EmbeddedRoots {
+  return new EmbeddedRoots(engine, open)
 }

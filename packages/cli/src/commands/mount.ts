@@ -1,7 +1,7 @@
 import { Command, Option } from 'commander'
 import type { Context, GlobalOptions } from '../context.js'
 import { type MountRequest, serveMount } from '../mount/serve.js'
-import { parseSize, parseUidGid } from '../numbers.js'
+import { parseDuration, parseSize, parseUidGid } from '../numbers.js'
 import { isOn } from '../store-options.js'
 
 interface MountCommandOptions extends GlobalOptions {
@@ -13,6 +13,7 @@ interface MountCommandOptions extends GlobalOptions {
   readonly uidGid?: string
   readonly chunkCache?: string
   readonly lease: boolean
+  readonly gcGrace?: string
   readonly background?: boolean
 }
 
@@ -43,7 +44,8 @@ export function mountCommand(context: Context): Command {
     .option('--force-unmount-stale', 'take away a mount on DEST that is left over from a crash')
     .option('--uid-gid <uid:gid>', 'whom everything belongs to (default: 0:0)')
     .option('--chunk-cache <size>', 'memory for expanded chunks of large files (default: 64M, at least 24M)')
-    .option('--no-lease', 'let garbage be collected while it is mounted: what is in use may go, too')
+    .option('--no-lease', 'let garbage be collected at once while it is mounted: what is in use may go, too')
+    .option('--gc-grace <duration>', 'how long to hold garbage back that is not in use (default: 10s)')
     .option('--background', 'go to the background once it is mounted')
     .addOption(new Option('--foreground', 'stay in the foreground, as without it').conflicts('background'))
     .addHelpText('after', EXAMPLES)
@@ -61,9 +63,21 @@ async function mountStore(context: Context, dest: string, options: MountCommandO
   const { ServingThread } = await import('@neve/fs-fuse/embedded')
   // It loads what it needs while the store is opened, most probably one that it can serve.
   const thread = new ServingThread(import.meta.resolve('./mount-thread.js'))
+  const gcGrace = options.gcGrace === undefined ? undefined : parseDuration('--gc-grace', options.gcGrace)
   const { root, allowOther, listRoot = root !== undefined, showXattr, forceUnmountStale, lease } = options
   const request: MountRequest = {
-    ...{ root, thread, allowOther, listRoot, showXattr, forceUnmountStale, lease, owner, chunkCacheBytes },
+    ...{
+      root,
+      thread,
+      allowOther,
+      listRoot,
+      showXattr,
+      forceUnmountStale,
+      lease,
+      gcGrace,
+      owner,
+      chunkCacheBytes,
+    },
     onTrouble: ({ operation, path, error }) => tell(context, `${operation} ${path}`, error),
     onFault: (error) => tell(context, 'a request could not be answered', error),
   }

@@ -55,6 +55,7 @@ export interface ListedEntry {
 interface OpenFile {
   readonly node: number
   readonly content: FileContent
+  readonly onClose: (() => void) | undefined
 }
 
 const MAX_TROUBLES = 1000
@@ -138,7 +139,7 @@ export class CastoreFilesystem {
         chain(this.#init.content.open(digest, size, options), (content) => {
           if (content === undefined) throw new Error(`blob ${digest} is missing`)
           const handle = ++this.#lastHandle
-          this.#files.set(handle, { node, content })
+          this.#files.set(handle, { node, content, onClose: this.#opened(node) })
           return handle
         }),
       (error) => this.#trouble('open', node, error, options),
@@ -166,8 +167,16 @@ export class CastoreFilesystem {
   }
 
   release(handle: number): void {
-    this.#files.get(handle)?.content.close()
+    const file = this.#files.get(handle)
+    file?.content.close()
+    file?.onClose?.()
     this.#files.delete(handle)
+  }
+
+  #opened(node: number): (() => void) | undefined {
+    const { roots } = this.#init
+    const name = roots.opened === undefined ? undefined : this.nodes.rootName(node)
+    return name && roots.opened?.(name)
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { B3Digest, DirectoryEntry } from '@neve/castore-model'
+import type { B3Digest, DirectoryEntry, PathComponent } from '@neve/castore-model'
 import { Errno, FilesystemError } from '../errno.js'
 
 /** The number of a mount's root, by the protocol. */
@@ -71,6 +71,17 @@ export class NodeTable {
   /** The node of the directory that a node stands in. */
   parent(node: number): number | undefined {
     return node === ROOT_NODE ? ROOT_NODE : this.#folderOf(node)?.parent
+  }
+
+  /** The name in the root that a node stands below, or has; undefined for the root, and for what is unknown. */
+  rootName(node: number): PathComponent | undefined {
+    for (let at = node; at !== ROOT_NODE; ) {
+      const folder = this.#folderOf(at)
+      if (folder === undefined) return undefined
+      if (folder.parent === ROOT_NODE) return folder.entries[at - folder.base]?.name
+      at = folder.parent
+    }
+    return undefined
   }
 
   /** What is known to be in a directory. */
