@@ -1,11 +1,11 @@
 // A closure over HTTP as real Nix copies it: from `neve nar-bridge` against nginx with zstd files, to it against
-// `file://`; and the memory of a server of which 64 clients read large NARs slowly. Needs nix and nginx.
+// `file://`; its narinfo files asked for by wrk; and the memory of a server of which 64 clients read large NARs slowly. Needs nix, nginx and wrk.
 import { spawnSync } from 'node:child_process'
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { ContentSource } from './lib/content.mjs'
-import { bridge, nginx } from './lib/http-peers.mjs'
+import { bridge, inTurn, nginx, wrk } from './lib/http-peers.mjs'
 import { neve } from './lib/process.mjs'
 import { SCALE, scaled } from './lib/settings.mjs'
 import { heading, printTable, size } from './lib/table.mjs'
@@ -18,7 +18,9 @@ const CLIENTS = 64
 /** What each slow client takes, ten times a second, in bytes. */
 const SIP = 64 * 1024
 
-const missing = ['nginx', 'nix'].filter((program) => spawnSync(program, ['--version']).error !== undefined)
+const missing = ['nginx', 'nix', 'wrk'].filter(
+  (program) => spawnSync(program, ['--version']).error !== undefined,
+)
 if (missing.length > 0) console.log(`skipped: there is no ${missing.join(', and no ')} here`)
 else
   await withWorkDir(async (dir) => {
@@ -45,10 +47,29 @@ else
     const fromOurs = timed(() => nix('from-ours')('copy', '--from', ours.url, '--no-check-sigs', ...paths))
     const fromPeer = timed(() => nix('from-peer')('copy', '--from', peer.url, '--no-check-sigs', ...paths))
     rows.push(row('nix copy --from', fromOurs, fromPeer, 'nginx, zstd'))
+    rows.push(await lookups())
     await ours.stop()
     await peer.stop()
     for (const form of ['NAR', '.nar.zst']) rows.push(await slowClients(form))
     printTable(rows)
+
+    /** All narinfo files of the closure, over and over. */
+    async function lookups() {
+      const script = inTurn(
+        dir.fresh('paths.lua'),
+        paths.map((path) => `/${path.slice(11, 43)}.narinfo`),
+      )
+      const { requests } = await wrk(ours.url, 16, 2, script)
+      const { requests: peers } = await wrk(peer.url, 16, 2, script)
+      return {
+        job: 'all narinfo files, 16 connections, against nginx',
+        ours: `${requests.toFixed(0)}/s`,
+        peer: `${peers.toFixed(0)}/s`,
+        ratio: `${(peers / requests).toFixed(2)}x`,
+        target: '<= 3x',
+        met: peers <= 3 * requests,
+      }
+    }
 
     /** @param {string} name */
     function nix(name) {

@@ -60,20 +60,35 @@ export async function bridge(store) {
 }
 
 /**
- * Asks for one thing over and over.
+ * Asks for one thing over and over, or for many in turn.
  *
  * @param {string} url
  * @param {number} connections
  * @param {number} seconds
+ * @param {string} [script] see {@link inTurn}
  * @returns {Promise<{ readonly requests: number, readonly bytes: number }>} a second
  */
-export async function wrk(url, connections, seconds) {
-  const args = ['-t1', `-c${connections}`, `-d${seconds}`, '--timeout', '60', url]
+export async function wrk(url, connections, seconds, script) {
+  const scripted = script === undefined ? [] : ['-s', script]
+  const args = ['-t1', `-c${connections}`, `-d${seconds}`, '--timeout', '60', ...scripted, url]
   const { stdout } = await run('wrk', args)
   if (/Non-2xx|Socket errors/.test(stdout)) throw new Error(`wrk ${url}: ${stdout}`)
   const requests = Number(/Requests\/sec:\s+([\d.]+)/.exec(stdout)?.[1])
   const [, amount, unit = ''] = /Transfer\/sec:\s+([\d.]+)(B|KB|MB|GB)/.exec(stdout) ?? []
   return { requests, bytes: Number(amount) * (UNITS[unit] ?? Number.NaN) }
+}
+
+/**
+ * Writes a script with which wrk asks for each of some paths in turn.
+ *
+ * @param {string} file
+ * @param {readonly string[]} paths with their slashes
+ */
+export function inTurn(file, paths) {
+  const list = paths.map((path) => JSON.stringify(path)).join(',')
+  const request = 'request = function() i = i % #paths + 1 return wrk.format("GET", paths[i]) end'
+  writeFileSync(file, `local paths = {${list}}\nlocal i = 0\n${request}\n`)
+  return file
 }
 
 /** @type {Readonly<Record<string, number>>} */
