@@ -1,5 +1,5 @@
 import { type CallOptions, mapOrdered } from '@neve/castore-services'
-import type { ObjectStore } from '@neve/castore-services/object-store'
+import { ObjectHolds, type ObjectMeta, type ObjectStore } from '@neve/castore-services/object-store'
 import { KeyedPathInfos } from './path-info/keyed.js'
 import { checkDigest, ListFilter } from './path-info/list-filter.js'
 import { decodeStored } from './path-info/stored.js'
@@ -25,10 +25,12 @@ const DEFAULT_CONCURRENCY = 32
 export class ObjectStorePathInfoService implements PathInfoService {
   readonly #store: ObjectStore
   readonly #infos: KeyedPathInfos
+  readonly #holds: ObjectHolds
 
   /** @param store stays the caller's: the service does not close it */
   constructor(store: ObjectStore) {
     this.#store = store
+    this.#holds = new ObjectHolds(store)
     this.#infos = new KeyedPathInfos({
       name: store.name,
       read: (key, options) => this.#read(key, options),
@@ -41,18 +43,30 @@ export class ObjectStorePathInfoService implements PathInfoService {
   }
 
   async get(digest: Uint8Array, options: CallOptions = {}): Promise<PathInfo | undefined> {
-    return this.#infos.get(digest, options)
+    const info = await this.#infos.get(digest, options)
+    return info && (await this.#hold(Buffer.from(digest).toString('hex'), options)) ? info : undefined
   }
 
   async has(digest: Uint8Array, options: CallOptions = {}): Promise<boolean> {
     options.signal?.throwIfAborted()
     checkDigest(digest)
-    const key = objectKey(Buffer.from(digest).toString('hex'))
-    return (await this.#store.head(key, options)) !== undefined
+    const hex = Buffer.from(digest).toString('hex')
+    const key = objectKey(hex)
+    return (await this.#store.head(key, options)) !== undefined && (await this.#hold(hex, options))
+  }
+
+  /** Who asks for a path info may be about to store what refers to it: it stays for a while, with all that it needs. */
+  #hold(hex: string, { signal }: CallOptions): Promise<boolean> {
+    return this.#holds.hold(objectKey(hex), { mayChange: true, signal })
   }
 
   async put(info: PathInfo, options: PutPathInfoOptions = {}): Promise<PathInfo> {
-    return this.#infos.put(info, options)
+    const hex = Buffer.from(info.storePath.digest).toString('hex')
+    for (;;) {
+      const stored = await this.#infos.put(info, options)
+      // It may be one that was there already, and goes in between.
+      if (await this.#hold(hex, options)) return stored
+    }
   }
 
   /** Holds the digests that are asked for, not the path infos. */
@@ -77,22 +91,48 @@ export class ObjectStorePathInfoService implements PathInfoService {
   /** In hex, which sorts as the bytes do. */
   async #keys(filter: ListFilter, options: CallOptions): Promise<string[]> {
     const keys: string[] = []
-    for await (const { key } of this.#store.list(`${FOLDER}/`, options)) {
-      const hex = key.slice(key.lastIndexOf('/') + 1)
-      const ours = /^[0-9a-f]{40}$/.test(hex) && key === objectKey(hex)
-      if (ours && filter.wantsDigest(Buffer.from(hex, 'hex'))) keys.push(hex)
+    for await (const { digest } of pathInfoObjects(this.#store, options)) {
+      if (filter.wantsDigest(digest)) keys.push(Buffer.from(digest).toString('hex'))
     }
     return keys.sort()
   }
 
-  async #load(key: string, options: CallOptions): Promise<PathInfo | undefined> {
-    const bytes = await this.#read(key, options)
-    return bytes && decodeStored(this.#store.name, Buffer.from(key, 'hex'), bytes)
+  #load(key: string, options: CallOptions): Promise<PathInfo | undefined> {
+    return readPathInfoObject(this.#store, Buffer.from(key, 'hex'), options)
   }
 
   #read(key: string, { signal }: CallOptions): Promise<Uint8Array | undefined> {
     return this.#store.get(objectKey(key), { signal, maxSize: MAX_SIZE })
   }
+}
+
+/** The object of a path info. */
+export interface ObjectPathInfo {
+  readonly digest: Uint8Array
+  readonly meta: ObjectMeta
+}
+
+/** The objects of all path infos, unread; what has another name in their folder is passed over. */
+export async function* pathInfoObjects(
+  store: ObjectStore,
+  options: CallOptions,
+): AsyncGenerator<ObjectPathInfo, void, undefined> {
+  for await (const meta of store.list(`${FOLDER}/`, options)) {
+    const hex = meta.key.slice(meta.key.lastIndexOf('/') + 1)
+    if (/^[0-9a-f]{40}$/.test(hex) && meta.key === objectKey(hex))
+      yield { digest: Buffer.from(hex, 'hex'), meta }
+  }
+}
+
+/** @throws StoreError `data-loss` */
+export async function readPathInfoObject(
+  store: ObjectStore,
+  digest: Uint8Array,
+  { signal }: CallOptions,
+): Promise<PathInfo | undefined> {
+  const key = objectKey(Buffer.from(digest).toString('hex'))
+  const bytes = await store.get(key, { signal, maxSize: MAX_SIZE })
+  return bytes && decodeStored(store.name, digest, bytes)
 }
 
 /** The key of the object of a digest in hex. */

@@ -27,11 +27,20 @@ export class ChunkLists {
     this.#backend = backend
   }
 
-  /** Whether there is an object for the blob's list; what is in it is not looked at. */
-  async has(digest: B3Digest, { signal }: CallOptions): Promise<boolean> {
-    if (this.#cache.get(digest.key) !== undefined) return true
+  /** Whether there is an object for the blob's list, which then stays for a while; what is in it is not looked at. */
+  async has(digest: B3Digest, options: CallOptions): Promise<boolean> {
+    const { signal } = options
+    if (this.#cache.get(digest.key) !== undefined && (await this.hold(digest, options))) return true
     const key = objectKey('blobs', digest)
-    return (await this.#objects.request((store) => store.head(key, { signal }), signal)) !== undefined
+    const found = await this.#objects.request((store) => store.head(key, { signal }), signal)
+    return found !== undefined && (await this.hold(digest, options))
+  }
+
+  /** Keeps a list that is there from being collected for a while, and so all its chunks. */
+  async hold(digest: B3Digest, options: CallOptions): Promise<boolean> {
+    const held = await this.#objects.hold(objectKey('blobs', digest), options)
+    if (!held) this.#cache.delete(digest.key)
+    return held
   }
 
   /** The list, if it is at hand. */
@@ -69,11 +78,13 @@ export class ChunkLists {
       const key = objectKey('blobs', digest)
       const content = encodeStatBlobResponse(list)
       if (expectNew && (await store.putIfAbsent(key, content, { signal }))) return
+      const isThere = async (state: string): Promise<boolean> =>
+        state === 'same' && (await this.#objects.hold(key, { content, signal }))
       const state = await this.#compare(store, digest, list, signal)
-      if (state === 'same') return
+      if (await isThere(state)) return
       if (state === 'absent' && !expectNew && (await store.putIfAbsent(key, content, { signal }))) return
-      if (state === 'absent' && (await this.#compare(store, digest, list, signal)) === 'same') return
-      await store.put(key, content, { signal })
+      if (state === 'absent' && (await isThere(await this.#compare(store, digest, list, signal)))) return
+      await this.#objects.put(key, content, { signal })
     }, signal)
     this.#remember(digest, list)
   }

@@ -5,6 +5,7 @@ import { abortable } from '../concurrency/abortable.js'
 import { ByteSemaphore } from '../concurrency/semaphore.js'
 import { SingleFlight } from '../concurrency/single-flight.js'
 import { CastoreError, DataLossError } from '../errors.js'
+import { type HoldOptions, ObjectHolds } from '../object-store/object-holds.js'
 import type { ObjectStore } from '../object-store/object-store.js'
 import { expandChunk, frameBound } from './chunk-frames.js'
 import type { FramedChunk } from './framed-blobs.js'
@@ -33,6 +34,7 @@ const EXPECT_NEW = 16
 export class ChunkObjects {
   readonly #init: ChunkObjectsInit
   readonly #requests: ByteSemaphore
+  readonly #holds: ObjectHolds
   readonly #reading = new SingleFlight<string, Uint8Array | undefined>()
   readonly #writing = new Map<string, Promise<boolean>>()
   #newInARow = 0
@@ -40,6 +42,7 @@ export class ChunkObjects {
   constructor(init: ChunkObjectsInit) {
     this.#init = init
     this.#requests = new ByteSemaphore(init.concurrency)
+    this.#holds = new ObjectHolds(init.store)
   }
 
   /** Makes one request when there is room for it. */
@@ -52,11 +55,22 @@ export class ChunkObjects {
     }
   }
 
-  /** Whether there is an object for the chunk; what is in it is not looked at. */
+  /** Keeps an object that was found, and that the caller may count on, from being collected for a while. */
+  hold(key: string, options: HoldOptions): Promise<boolean> {
+    return this.#holds.hold(key, options)
+  }
+
+  /** Writes over an object that is there. */
+  put(key: string, content: Uint8Array, options: CallOptions): Promise<void> {
+    return this.#holds.put(key, content, options)
+  }
+
+  /** Whether there is an object for the chunk, which then stays for a while; what is in it is not looked at. */
   async has(digest: B3Digest, { signal }: CallOptions): Promise<boolean> {
     for (const folder of ['chunks', 'chunk'] as const) {
-      const head = await this.request((store) => store.head(objectKey(folder, digest), { signal }), signal)
-      if (head !== undefined) return true
+      const key = objectKey(folder, digest)
+      const head = await this.request((store) => store.head(key, { signal }), signal)
+      if (head !== undefined && (await this.hold(key, { signal }))) return true
     }
     return false
   }
@@ -107,8 +121,9 @@ export class ChunkObjects {
       if (this.#newInARow >= EXPECT_NEW && (await store.putIfAbsent(key, frame, { signal }))) return true
       const state = await this.#look(key, digest, size, frame, signal)
       this.#newInARow = state === 'absent' ? this.#newInARow + 1 : 0
-      if (state === 'sound') return false
-      await store.put(key, frame, { signal })
+      if (state === 'sound' && (await this.hold(key, { content: frame, signal }))) return false
+      if (state === 'absent') await store.put(key, frame, { signal })
+      else await this.put(key, frame, { signal })
       return true
     } finally {
       permit.release()

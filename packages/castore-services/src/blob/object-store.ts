@@ -122,7 +122,7 @@ export class ObjectStoreBlobService implements BlobService, FramedChunks {
     this.#begin(signal)
     if (digest.equals(B3Digest.EMPTY)) return []
     const list = await this.#lists.get(digest, { signal })
-    if (list !== undefined) return list
+    if (list !== undefined && (await this.#lists.hold(digest, { signal }))) return list
     return (await this.#objects.has(digest, { signal })) ? [] : undefined
   }
 

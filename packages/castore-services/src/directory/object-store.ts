@@ -5,6 +5,7 @@ import type { CallOptions } from '../call-options.js'
 import { SingleFlight } from '../concurrency/single-flight.js'
 import type { DirectoryPutter, DirectoryService } from '../directory-service.js'
 import { CastoreError, DataLossError, DirectoryOrderError } from '../errors.js'
+import { ObjectHolds } from '../object-store/object-holds.js'
 import type { ObjectStore } from '../object-store/object-store.js'
 import { ClosureCache } from './closure-cache.js'
 import { ClosureIndex } from './closure-index.js'
@@ -40,6 +41,7 @@ export class ObjectStoreDirectoryService implements DirectoryService {
   readonly #limits: ClosureLimits
   readonly #cache: ClosureCache
   readonly #index: ClosureIndex
+  readonly #holds: ObjectHolds
   readonly #loading = new SingleFlight<string, Closure | undefined>()
   readonly #storing = new SingleFlight<string, void>()
   #closed = false
@@ -55,6 +57,7 @@ export class ObjectStoreDirectoryService implements DirectoryService {
     this.#limits = { maxDirectoryBytes, maxClosureBytes }
     this.#cache = new ClosureCache(cacheSize)
     this.#index = new ClosureIndex(store)
+    this.#holds = new ObjectHolds(store)
   }
 
   async get(digest: B3Digest, options: CallOptions = {}): Promise<Directory | undefined> {
@@ -105,9 +108,11 @@ export class ObjectStoreDirectoryService implements DirectoryService {
 
   /** A closure that has the directory, as its root or below it. */
   async #closureWith(digest: B3Digest, options: CallOptions): Promise<Closure | undefined> {
-    const closure =
-      this.#cache.get(digest) ?? this.#cache.having(digest) ?? (await this.#load(digest, options))
-    if (closure !== undefined) return closure
+    for (const cached of [this.#cache.get(digest), this.#cache.having(digest)]) {
+      if (cached !== undefined && (await this.#holdClosure(cached, options))) return cached
+    }
+    const closure = await this.#load(digest, options)
+    if (closure !== undefined && (await this.#holdClosure(closure, options))) return closure
     const tried = new Set([digest.key])
     const known = await this.#firstWith(digest, tried, options)
     if (known !== undefined) return known
@@ -122,7 +127,8 @@ export class ObjectStoreDirectoryService implements DirectoryService {
       tried.add(root.key)
       try {
         const closure = this.#cache.get(root) ?? (await this.#load(root, options))
-        if (closure?.directories.has(digest.key)) return closure
+        if (!closure?.directories.has(digest.key)) continue
+        if (await this.#holdClosure(closure, options)) return closure
       } catch (error) {
         if (!(error instanceof DataLossError)) throw error
         loss ??= error
@@ -130,6 +136,13 @@ export class ObjectStoreDirectoryService implements DirectoryService {
     }
     if (loss !== undefined) throw loss
     return undefined
+  }
+
+  /** Keeps a closure from being collected for a while: who reads it may be about to store what refers to it. */
+  async #holdClosure({ root }: Closure, { signal }: CallOptions): Promise<boolean> {
+    const held = await this.#holds.hold(objectKey('dirs', root), { signal })
+    if (!held) this.#cache.delete(root)
+    return held
   }
 
   async #load(root: B3Digest, { signal }: CallOptions): Promise<Closure | undefined> {
@@ -156,9 +169,13 @@ export class ObjectStoreDirectoryService implements DirectoryService {
 
   async #storeClosure(graph: ValidatedGraph, root: B3Digest, signal: AbortSignal): Promise<void> {
     const content = encodeClosure(graph.rootToLeaves(), this.#limits)
-    if (!(await this.#isSound(root, content, signal))) {
+    const key = objectKey('dirs', root)
+    if (
+      !(await this.#isSound(root, content, signal)) ||
+      !(await this.#holds.hold(key, { content, signal }))
+    ) {
       this.#cache.delete(root)
-      await this.#store.put(objectKey('dirs', root), content, { signal })
+      await this.#holds.put(key, content, { signal })
     }
     if (graph.size === 1) return
     // Only when the closure is durable: what is in the index can be found.

@@ -51,7 +51,8 @@ async function readFolder(root: string, folder: string, prefix: string): Promise
     .filter((key) => isKey(key) && (key.startsWith(prefix) || prefix.startsWith(`${key}/`)))
   for await (const [key, found] of mapOrdered(keys, AHEAD, (key) => describe(root, key))) {
     if (found?.isDirectory()) folders.push(key)
-    else if (found?.isFile() && key.startsWith(prefix)) files.push({ key, size: found.size })
+    else if (found?.isFile() && key.startsWith(prefix))
+      files.push({ key, size: found.size, modified: found.mtimeMs })
   }
   return { files, folders }
 }

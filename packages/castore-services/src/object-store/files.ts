@@ -64,7 +64,7 @@ export class FileObjectStore implements ObjectStore {
     assertKey(key)
     try {
       const found = await abortable(stat(join(this.root, key)), options.signal)
-      return found.isFile() ? { key, size: found.size } : undefined
+      return found.isFile() ? { key, size: found.size, modified: found.mtimeMs } : undefined
     } catch (error) {
       return this.#absent(error, `look for object ${key}`, options)
     }

@@ -5,6 +5,8 @@ export interface ObjectMeta {
   readonly key: string
   /** Length in bytes. */
   readonly size: number
+  /** When it was written last, by the store's clock, in milliseconds since 1970; undefined where the store does not tell. */
+  readonly modified?: number | undefined
 }
 
 /** A part of an object: `length` bytes from `offset` on, fewer only where the object ends. */
@@ -94,6 +96,13 @@ export interface ObjectStore {
 
   /** Removes an object. Succeeds when there is none. */
   delete(key: string, options?: CallOptions): Promise<void>
+
+  /**
+   * Removes objects, with fewer requests than one each. Succeeds when some or all are not there. It is not tried
+   * again: what was removed by a request whose answer was lost may have been written anew since. Where this is missing,
+   * `delete` does it.
+   */
+  readonly deleteAll?: ((keys: readonly string[], options?: CallOptions) => Promise<void>) | undefined
 
   /** Lets go of what the store holds. Calls that run are finished first. Calling it again does nothing. */
   close?(): Promise<void>

@@ -73,6 +73,7 @@ async function openCloud(
       secrets: all,
       // Others drop the condition, or know none.
       comparesTags: scheme === 's3',
+      deletesMany: scheme === 's3' || scheme === 'azblob',
     })
   } catch (error) {
     const message = error instanceof Error ? error.message : String(error)

@@ -1,4 +1,4 @@
-import type { Entry, Lister, Operator } from 'opendal'
+import type { Entry, Lister, Metadata, Operator } from 'opendal'
 import { isKey } from './keys.js'
 import type { ObjectMeta } from './object-store.js'
 
@@ -36,7 +36,7 @@ export async function* listInOrder(
     if (!meta.isFile() || !isKey(key) || !key.startsWith(prefix)) continue
     if (last !== undefined && key <= last) continue
     last = key
-    yield { key, size: Number(meta.contentLength ?? 0n) }
+    yield objectMeta(key, meta)
   }
 }
 
@@ -56,10 +56,16 @@ export async function* listFolders(
       const key = entry.path()
       const meta = entry.metadata()
       if (meta.isFile()) {
-        if (isKey(key) && key.startsWith(prefix)) yield { key, size: Number(meta.contentLength ?? 0n) }
+        if (isKey(key) && key.startsWith(prefix)) yield objectMeta(key, meta)
       } else if (key.length > path.length && key.startsWith(path) && isKey(key.slice(0, -1))) {
         if (key.startsWith(prefix) || prefix.startsWith(key)) pending.push(key)
       }
     }
   }
+}
+
+/** What opendal tells of an object, in our form. */
+export function objectMeta(key: string, { contentLength, lastModified }: Metadata): ObjectMeta {
+  const modified = lastModified === null ? Number.NaN : Date.parse(lastModified)
+  return { key, size: Number(contentLength ?? 0n), modified: Number.isNaN(modified) ? undefined : modified }
 }

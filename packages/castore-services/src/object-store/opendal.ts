@@ -6,13 +6,16 @@ import { CastoreError } from '../errors.js'
 import { assertGetOptions, assertKey, assertMaxSize, assertPrefix, rangeLength } from './keys.js'
 import type { GetObjectOptions, ObjectMeta, ObjectRange, ObjectStore } from './object-store.js'
 import { OpendalFailure } from './opendal-failure.js'
-import { listFolders, listInOrder } from './opendal-list.js'
+import { listFolders, listInOrder, objectMeta } from './opendal-list.js'
 import { RemoteFolders } from './remote-folders.js'
 import { type RetryPolicy, withRetries } from './retry.js'
 import type { ClientOptions } from './storage-options.js'
 
 /** The longest pause between two attempts, in milliseconds. */
 const MAX_DELAY = 10_000
+
+/** What one request deletes, at most, where the cloud takes several. */
+const DELETED_AT_ONCE = 256
 
 /** What {@link OpendalObjectStore} needs. */
 export interface OpendalObjectStoreInit {
@@ -23,12 +26,14 @@ export interface OpendalObjectStoreInit {
   readonly secrets: readonly string[]
   /** Whether its server takes a condition on what a write replaces, rather than dropping it without a word. */
   readonly comparesTags: boolean
+  /** Whether its server was shown to remove many objects by one request. */
+  readonly deletesMany: boolean
 }
 
 /**
  * An object store behind Apache OpenDAL. Made by `openObjectStore`.
  *
- * Every request is safe to repeat: whole objects are written, and a `putIfAbsent` that finds an object after a lost
+ * Every request but `deleteAll` is safe to repeat: whole objects are written, and a `putIfAbsent` that finds an object after a lost
  * answer compares it with what it wrote. A call that is cancelled returns at once, its request runs to its end.
  */
 export class OpendalObjectStore implements ObjectStore {
@@ -40,9 +45,10 @@ export class OpendalObjectStore implements ObjectStore {
   readonly #conditional: boolean
   readonly #folders: RemoteFolders | undefined
   readonly replace: ObjectStore['replace']
+  readonly deleteAll: ObjectStore['deleteAll']
   #closed = false
 
-  constructor({ operator, name, client, secrets, comparesTags }: OpendalObjectStoreInit) {
+  constructor({ operator, name, client, secrets, comparesTags, deletesMany }: OpendalObjectStoreInit) {
     const { writeWithIfNotExists, createDir, listWithRecursive } = operator.capability()
     this.name = name
     this.#operator = operator
@@ -51,6 +57,7 @@ export class OpendalObjectStore implements ObjectStore {
     this.#secrets = secrets
     this.#conditional = client.conditionalPut && writeWithIfNotExists
     if (comparesTags && client.conditionalPut) this.replace = this.#replace.bind(this)
+    if (deletesMany) this.deleteAll = this.#deleteAll.bind(this)
     const hasFolders = createDir && !listWithRecursive
     this.#folders = hasFolders ? new RemoteFolders((folder) => this.#makeFolder(folder)) : undefined
   }
@@ -146,6 +153,19 @@ export class OpendalObjectStore implements ObjectStore {
     await this.#run(`delete object ${key}`, options, absent, () => this.#operator.delete(key))
   }
 
+  async #deleteAll(keys: readonly string[], options: CallOptions = {}): Promise<void> {
+    this.#begin(options)
+    for (const key of keys) assertKey(key)
+    for (let at = 0; at < keys.length; at += DELETED_AT_ONCE) {
+      const some = keys.slice(at, at + DELETED_AT_ONCE)
+      const remove = () => this.#operator.remove(some)
+      await this.#run(`delete ${some.length} objects`, options, absent, remove, {
+        ...this.#retry,
+        maxRetries: 0,
+      })
+    }
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     const all = await this.#slots.acquire(this.#slots.capacity)
@@ -154,7 +174,7 @@ export class OpendalObjectStore implements ObjectStore {
 
   async #head(key: string, options: CallOptions): Promise<ObjectMeta | undefined> {
     const meta = await this.#run(`look for object ${key}`, options, absent, () => this.#operator.stat(key))
-    return meta?.isFile() ? { key, size: Number(meta.contentLength ?? 0n) } : undefined
+    return meta?.isFile() ? objectMeta(key, meta) : undefined
   }
 
   async #listFolder(folder: string, action: string, options: CallOptions): Promise<readonly Entry[]> {
@@ -218,6 +238,7 @@ export class OpendalObjectStore implements ObjectStore {
     options: CallOptions,
     outcome: (failure: OpendalFailure) => U,
     request: () => Promise<T>,
+    retry: RetryPolicy = this.#retry,
   ): Promise<T | U> {
     const attempt = async (): Promise<T | U> => {
       const permit = await this.#slots.acquire(1, options)
@@ -231,7 +252,7 @@ export class OpendalObjectStore implements ObjectStore {
     }
     const advise = (error: unknown) => (error instanceof OpendalFailure ? error.advice : { retry: false })
     try {
-      return await withRetries(this.#retry, advise, attempt, options)
+      return await withRetries(retry, advise, attempt, options)
     } catch (error) {
       throw error instanceof OpendalFailure ? error.toError(action, this.name, this.#secrets) : error
     }

@@ -1,0 +1,10 @@
+/**
+ * What the garbage collection of an object store knows of blobs and directories.
+ *
+ * @packageDocumentation
+ */
+
+export { type GraceAge, LEAST_GRACE, readGrace, writeGrace } from '../object-store/grace.js'
+export { GRACE_POLL } from '../object-store/object-holds.js'
+export { Collection, isOld, type SweptStep } from './collection.js'
+export { type ListedObject, type MarkedKind, ObjectMark } from './object-mark.js'

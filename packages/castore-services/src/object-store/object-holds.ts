@@ -1,0 +1,105 @@
+import type { CallOptions } from '../call-options.js'
+import { LruMap } from '../concurrency/lru-map.js'
+import { SingleFlight } from '../concurrency/single-flight.js'
+import { CastoreError } from '../errors.js'
+import { type GraceAge, readGrace } from './grace.js'
+import type { ObjectStore } from './object-store.js'
+import { noticeChanges, readNotice } from './sweep-notice.js'
+
+/** How often to ask whether a store is collected, at most, in milliseconds. */
+export const GRACE_POLL = 600_000
+/** Objects that are known to stay for a while. */
+const REMEMBERED = 16_384
+
+/** Options of {@link ObjectHolds.hold}. */
+export interface HoldOptions extends CallOptions {
+  /** What is in the object, where that is at hand. Default: it is read. */
+  readonly content?: Uint8Array | undefined
+  /** Whether others may replace the object by one with other content. Default: false */
+  readonly mayChange?: boolean | undefined
+}
+
+/**
+ * Keeps objects that somebody counts on from being collected as garbage before what refers to them is stored: those
+ * older than a quarter of the grace age are written again, so that for another half of it they are not old enough to be
+ * removed. In a store that nobody collects it costs one request in ten minutes. See the README, "Collecting garbage".
+ */
+export class ObjectHolds {
+  readonly #store: ObjectStore
+  readonly #grace = new SingleFlight<'grace', GraceAge | undefined>()
+  readonly #holding = new SingleFlight<string, boolean>()
+  /** Until when an object need not be looked at again, in milliseconds since 1970. */
+  readonly #held = new LruMap<string, number>(REMEMBERED)
+  #known: { readonly grace: number | undefined; readonly until: number } = { grace: undefined, until: 0 }
+
+  constructor(store: ObjectStore) {
+    this.#store = store
+  }
+
+  /**
+   * Holds an object that was found to be there.
+   *
+   * @returns false when it is not there any more
+   */
+  async hold(key: string, { content, mayChange, signal }: HoldOptions = {}): Promise<boolean> {
+    if (Date.now() >= this.#known.until) await this.#askForGrace(signal)
+    const { grace } = this.#known
+    if (grace === undefined || (this.#held.get(key) ?? 0) > Date.now()) return true
+    const look = (stop: AbortSignal) => this.#look(key, grace, { content, mayChange, signal: stop })
+    return this.#holding.run(key, look, { signal })
+  }
+
+  /** Writes over an object that is there, and is to stay from now on. */
+  async put(key: string, content: Uint8Array, { signal }: CallOptions = {}): Promise<void> {
+    if (Date.now() >= this.#known.until) await this.#askForGrace(signal)
+    if (this.#known.grace === undefined) await this.#store.put(key, content, { signal })
+    else await this.#renew(key, { content, signal })
+  }
+
+  async #askForGrace(signal: AbortSignal | undefined): Promise<void> {
+    const found = await this.#grace.run('grace', (stop) => readGrace(this.#store, { signal: stop }), {
+      signal,
+    })
+    const poll = Math.min(GRACE_POLL, (found?.grace ?? Number.POSITIVE_INFINITY) / 4)
+    this.#known = { grace: found?.grace, until: Date.now() + poll }
+  }
+
+  async #look(key: string, grace: number, options: HoldOptions): Promise<boolean> {
+    const { signal } = options
+    const found = await this.#store.head(key, { signal })
+    if (found === undefined) {
+      this.#held.delete(key)
+      return false
+    }
+    // What has no time is never collected.
+    const { modified = Date.now() } = found
+    if (Date.now() - modified <= grace / 4) {
+      this.#held.set(key, modified + grace / 2)
+      return true
+    }
+    const start = Date.now()
+    try {
+      if (!(await this.#renew(key, options))) return false
+    } catch (error) {
+      // Who may not write, or has no room to, stores nothing that counts on it either.
+      if (!(error instanceof CastoreError) || error.code !== 'storage') throw error
+    }
+    this.#held.set(key, start + grace / 4)
+    return true
+  }
+
+  /** Writes an object again, and makes sure that no collector, having seen it old, removes it after that. */
+  async #renew(key: string, { content, mayChange, signal }: HoldOptions): Promise<boolean> {
+    for (;;) {
+      const before = await readNotice(this.#store, { signal })
+      if (before.covers(key) && (await noticeChanges(this.#store, before, { signal }))) continue
+      const bytes = content ?? (await this.#store.get(key, { signal }))
+      if (bytes === undefined) return false
+      const replace = mayChange === true ? this.#store.replace?.bind(this.#store) : undefined
+      if (replace === undefined) await this.#store.put(key, bytes, { signal })
+      else if (!(await replace(key, bytes, bytes, { signal }))) continue
+      const after = await readNotice(this.#store, { signal })
+      if (after.text === before.text) return true
+    }
+  }
+}
