@@ -1,6 +1,6 @@
 import type { CollectedObjects, CollectObjectsProgress } from '@neve/store-pathinfo/object-gc'
 import type { Context, GlobalOptions } from '../context.js'
-import { UsageError } from '../messages.js'
+import { openObjects } from '../object-store-address.js'
 import { counted, formatBytes } from '../output/format.js'
 import { jsonLine } from '../output/names.js'
 import { startBar } from '../progress/bar.js'
@@ -22,9 +22,8 @@ export async function collectObjectStore(
   address: string,
   settings: GcObjectsSettings,
 ): Promise<void> {
-  const { collectObjects, objectStoreAt } = await import('@neve/store-pathinfo/object-gc')
-  const store = await objectStoreAt(address)
-  if (store === undefined) throw new UsageError(`gc cannot collect ${address}`)
+  const { collectObjects } = await import('@neve/store-pathinfo/object-gc')
+  await using opened = await openObjects(address)
   const bar = await startBar(context, options, 'gc')
   let collected: CollectedObjects
   try {
@@ -33,10 +32,9 @@ export async function collectObjectStore(
         bar.update({ bytes: 0, paths: progress.paths, entries: progress.directories })
       } else bar.update({ bytes: progress.bytes, entries: progress.objects })
     }
-    collected = await collectObjects(store, { ...settings, onProgress })
+    collected = await collectObjects(opened.store, { ...settings, onProgress })
   } finally {
     bar.stop()
-    await store.close?.()
   }
   await tell(context, collected, options, settings)
 }
@@ -53,7 +51,15 @@ async function tell(
     const names = paths.map((path) => path.toAbsolute())
     const when = notBefore === undefined ? null : timeText(notBefore)
     await stdout.write(
-      jsonLine({ paths: names, keptPaths, objects, contentBytes: bytes, freedBytes, notBefore: when, dryRun }),
+      jsonLine({
+        paths: names,
+        keptPaths,
+        objects,
+        contentBytes: bytes,
+        freedBytes,
+        notBefore: when,
+        dryRun,
+      }),
     )
   } else for (const path of paths) await stdout.write(`${path.toAbsolute()}\n`)
   if (context.showsSummary) {

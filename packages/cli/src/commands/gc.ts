@@ -7,10 +7,13 @@ import type {
 import { Command } from 'commander'
 import type { Context, GlobalOptions } from '../context.js'
 import { gcTargets, type RetentionFlags } from '../gc-targets.js'
+import { UsageError } from '../messages.js'
 import { parseDuration, parseSize } from '../numbers.js'
+import { objectStoreAddress } from '../object-store-address.js'
 import { counted, formatBytes } from '../output/format.js'
 import { jsonLine } from '../output/names.js'
 import { startBar } from '../progress/bar.js'
+import { collectObjectStore } from './gc-objects.js'
 
 interface GcOptions extends GlobalOptions, RetentionFlags {
   readonly dryRun?: boolean
@@ -18,6 +21,7 @@ interface GcOptions extends GlobalOptions, RetentionFlags {
   readonly all?: boolean
   readonly maxFreed?: string
   readonly wait?: string
+  readonly grace?: string
   readonly json?: boolean
 }
 
@@ -43,7 +47,12 @@ found have closed it; --wait says how long to wait for them, and the next run go
 paths that are garbage, one a line; with --json, one object: paths, keptPaths, directories, contents, contentBytes (as
 they are stored), freedBytes (what the file system got back), damagedSegments, waitingFor (process ids), dryRun.
 
-The exit status is 0 when all that is garbage is gone; 1 when somebody still had the store open.
+Of an object store (objectstore+…) nothing is removed that was written or counted on within --grace, which is kept with
+the store: uploads have to take less than half of it. The first run, and one with another --grace, only tells what is
+garbage, and when to run it again. --wait means nothing there. With --json: paths, keptPaths, objects, contentBytes,
+freedBytes, notBefore, dryRun.
+
+The exit status is 0 when all that is garbage is gone; 1 when somebody still had the store open, or it is too early.
 `
 
 /** `neve gc`. */
@@ -57,6 +66,10 @@ export function gcCommand(context: Context): Command {
     .option('--all', 'remove everything when no root keeps anything')
     .option('--max-freed <size>', 'give back no more once this much is free again, such as 10G')
     .option('--wait <duration>', 'how long to wait for those who write', '1m')
+    .option(
+      '--grace <duration>',
+      'of an object store: keep what was written or counted on within this time (24h)',
+    )
     .option('--json', 'print a JSON object')
     .addHelpText('after', EXAMPLES)
     .action((_: unknown, self: Command) => collect(context, self.optsWithGlobals()))
@@ -72,6 +85,16 @@ async function collect(context: Context, options: GcOptions): Promise<void> {
     patience: wait === undefined ? undefined : parseDuration('--wait', wait),
     signal: context.io.signal,
   }
+  const objects = objectStoreAddress(options)
+  if (objects !== undefined) {
+    const { grace, keepUsedWithin, maxSize } = options
+    if (keepUsedWithin !== undefined || maxSize !== undefined) {
+      throw new UsageError('--keep-used-within and --max-size are for embedded stores: see --older-than')
+    }
+    const age = grace === undefined ? undefined : parseDuration('--grace', grace)
+    return collectObjectStore(context, options, objects, { ...settings, grace: age })
+  }
+  if (options.grace !== undefined) throw new UsageError('--grace is for object stores')
   for (const { path, rules } of await gcTargets(context, options)) {
     const collected = await collectIn(context, path, { ...settings, ...rules }, options)
     await tell(context, path, collected, options)

@@ -6,6 +6,7 @@ import { Argument, Command } from 'commander'
 import type { Context, GlobalOptions } from '../context.js'
 import { openEmbedded } from '../local-store.js'
 import { UsageError } from '../messages.js'
+import { objectStoreAddress, openObjects } from '../object-store-address.js'
 import { jsonLine } from '../output/names.js'
 import { parseStorePaths } from '../store-paths.js'
 
@@ -25,7 +26,8 @@ Examples:
 What a root leads to stays when garbage is collected ("neve gc"), with everything that it refers to: a store path with
 all that it references, a directory or blob by its digest, or with --folder all store paths that symlinks in a folder
 lead to, in it and below it, when garbage is collected. A root of the same name is replaced. list prints name and target,
-with a tab between them; with --json one object a root: name, target or folder.
+with a tab between them; with --json one object a root: name, target or folder. Roots of an object store are kept in it;
+they lead to store paths and digests only.
 `
 
 /** `neve root add NAME TARGET`, `neve root list`, `neve root remove NAME`. */
@@ -57,6 +59,8 @@ async function change(
   if (root === undefined && (target !== undefined || options.folder !== undefined)) {
     throw new UsageError('root remove takes a name only')
   }
+  const objects = objectStoreAddress(options)
+  if (objects !== undefined) return changeObjects(objects, name, root, context)
   const { setRoot, removeRoot } = await import('@neve/store-pathinfo/gc')
   await using store = await openEmbedded(context, options, 'write', 'root')
   if (root === undefined) await removeRoot(store.engine, name)
@@ -66,8 +70,29 @@ async function change(
 async function list(context: Context, name: string | undefined, options: RootOptions): Promise<void> {
   if (name !== undefined || options.folder !== undefined) throw new UsageError('root list takes no arguments')
   const { listRoots, targetText } = await import('@neve/store-pathinfo/gc')
+  const objects = objectStoreAddress(options)
+  if (objects !== undefined) {
+    const { listObjectRoots } = await import('@neve/store-pathinfo/object-gc')
+    await using opened = await openObjects(objects)
+    await print(
+      context,
+      options,
+      await listObjectRoots(opened.store, { signal: context.io.signal }),
+      targetText,
+    )
+    return
+  }
   await using store = await openEmbedded(context, options, 'read', 'root')
-  for (const root of listRoots(store.engine)) {
+  await print(context, options, listRoots(store.engine), targetText)
+}
+
+async function print(
+  context: Context,
+  options: RootOptions,
+  roots: readonly Root[],
+  targetText: (target: StorePath | B3Digest) => string,
+): Promise<void> {
+  for (const root of roots) {
     const led = 'folder' in root ? { folder: root.folder } : { target: targetText(root.target) }
     const text =
       options.json === true
@@ -75,6 +100,23 @@ async function list(context: Context, name: string | undefined, options: RootOpt
         : `${root.name}\t${Object.values(led)[0]}\n`
     await context.io.stdout.write(text)
   }
+}
+
+async function changeObjects(
+  address: string,
+  name: string,
+  root: Root | undefined,
+  { io: { signal } }: Context,
+): Promise<void> {
+  if (root !== undefined && 'folder' in root) {
+    throw new UsageError(
+      '--folder is for embedded stores: a folder is on one machine, an object store on none',
+    )
+  }
+  const { setObjectRoot, removeObjectRoot } = await import('@neve/store-pathinfo/object-gc')
+  await using opened = await openObjects(address)
+  if (root === undefined) await removeObjectRoot(opened.store, name, { signal })
+  else await setObjectRoot(opened.store, root, { signal })
 }
 
 function rootOf(name: string, target: string | undefined, { folder }: RootOptions): Root {
