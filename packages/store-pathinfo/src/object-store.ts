@@ -57,7 +57,7 @@ export class ObjectStorePathInfoService implements PathInfoService {
 
   /** Who asks for a path info may be about to store what refers to it: it stays for a while, with all that it needs. */
   #hold(hex: string, { signal }: CallOptions): Promise<boolean> {
-    return this.#holds.hold(objectKey(hex), { mayChange: true, signal })
+    return this.#holds.hold(objectKey(hex), { signal })
   }
 
   async put(info: PathInfo, options: PutPathInfoOptions = {}): Promise<PathInfo> {

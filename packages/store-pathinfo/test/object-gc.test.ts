@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { Collection } from '@neve/castore-services/object-gc'
+import type { ObjectStore } from '@neve/castore-services/object-store'
 import { StoreError } from '@neve/store-pathinfo'
 import {
   collectObjects,
@@ -54,7 +55,7 @@ describe('garbage in an object store', () => {
     await place.age(3 * DAY, 'neve/gc')
     expect(await collectObjects(place.objects, { all: true })).toMatchObject({
       notBefore: undefined,
-      objects: 3,
+      objects: 4,
     })
   })
 
@@ -202,6 +203,36 @@ describe('who counts on what is old', () => {
     expect(await store.pathInfos.get(old.storePath.digest)).toBeUndefined()
   })
 
+  it('keeps what a path info references that is written again before the last look at both', async () => {
+    await using place = await ObjectStoreFolder.create()
+    const low = await place.import('low', { a: LARGE })
+    const high = await place.import('high', { a: 'high' })
+    await using before = await place.open()
+    const info = (await before.pathInfos.get(high.storePath.digest))!
+    await before.pathInfos.put({ ...info, references: [low.storePath] }, { overwrite: true })
+    await collectObjects(place.objects, { all: true, ...SETTLED })
+    await place.age(3 * DAY)
+    const { objects } = place
+    const hex = Buffer.from(high.storePath.digest).toString('hex')
+    const key = `neve/pathinfo/${hex.slice(0, 4)}/${hex}`
+    const store: ObjectStore = {
+      name: objects.name,
+      get: (...args) => objects.get(...args),
+      put: (...args) => objects.put(...args),
+      putIfAbsent: (...args) => objects.putIfAbsent(...args),
+      list: (...args) => objects.list(...args),
+      delete: (...args) => objects.delete(...args),
+      async head(looked, options) {
+        if (looked === key) await objects.put(key, (await objects.get(key))!)
+        return objects.head(looked, options)
+      },
+    }
+    expect((await collectObjects(store, { all: true, ...SETTLED })).objects).toBe(0)
+    await using after = await place.open()
+    await expectWhole(after, [low.storePath.digest])
+    expect(await after.pathInfos.has(high.storePath.digest)).toBe(true)
+  })
+
   it('keeps what becomes a root in the moment of a collection', async () => {
     await using place = await ObjectStoreFolder.create()
     const old = await place.import('old', { 'a/b': LARGE })
@@ -264,7 +295,7 @@ describe('two collectors', () => {
     // It stirs every twenty seconds: only one that does not is dead.
     const second = await Collection.begin(place.objects, {}, 200)
     await expect(async () => {
-      for await (const _ of first.sweep(one(), Date.now(), {}));
+      for await (const _ of first.sweep(one(), Date.now(), { rescue: async () => {} }, {}));
     }).rejects.toMatchObject({ code: 'unavailable' })
     await second[Symbol.asyncDispose]()
     await expect(collectObjects(place.objects, { grace: 1 })).rejects.toBeInstanceOf(StoreError)

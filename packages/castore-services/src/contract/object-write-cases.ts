@@ -70,6 +70,18 @@ export function objectWriteCases(store: () => ObjectStore): void {
     if (modified !== undefined) expect(Math.abs(modified - before)).toBeLessThan(3_600_000)
   })
 
+  it('touches what is there, and nothing else', async ({ skip }) => {
+    const one = store()
+    skip(one.touch === undefined, 'this store cannot touch')
+    expect(await one.touch!(KEY)).toBe(false)
+    expect(await one.head(KEY)).toBeUndefined()
+    await one.put(KEY, CONTENT)
+    const { modified } = (await one.head(KEY))!
+    expect(await one.touch!(KEY)).toBe(true)
+    expect((await one.head(KEY))!.modified).toBeGreaterThanOrEqual(modified!)
+    expect(sameBytes(await one.get(KEY), CONTENT)).toBe(true)
+  })
+
   it('deletes many, also where some are not there', async ({ skip }) => {
     const one = store()
     skip(one.deleteAll === undefined, 'this store deletes one by one')

@@ -17,6 +17,14 @@ const BEAT = 20_000
 /** Objects that are removed in one step. */
 const STEP = 256
 
+/** What a sweep does about objects that are kept. */
+export interface Keeping {
+  /** Told of one that was written since it was listed, before anything else of its step is removed. */
+  rescue(meta: ObjectMeta): Promise<unknown>
+  /** Whether an object stays because of one that was rescued. Default: none does. */
+  stays?(meta: ObjectMeta): boolean
+}
+
 /** What one step of a sweep did. */
 export interface SweptStep {
   readonly removed: readonly ObjectMeta[]
@@ -78,33 +86,41 @@ export class Collection implements AsyncDisposable {
   async *sweep(
     objects: AsyncIterable<ObjectMeta>,
     cutoff: number,
+    keeping: Keeping,
     options: CallOptions,
   ): AsyncGenerator<SweptStep, void, undefined> {
     let some: ObjectMeta[] = []
     for await (const object of objects) {
       some.push(object)
       if (some.length < STEP) continue
-      yield await this.#sweepStep(some, cutoff, options)
+      yield await this.#sweepStep(some, cutoff, keeping, options)
       some = []
     }
-    if (some.length > 0) yield await this.#sweepStep(some, cutoff, options)
+    if (some.length > 0) yield await this.#sweepStep(some, cutoff, keeping, options)
   }
 
-  async #sweepStep(objects: readonly ObjectMeta[], cutoff: number, options: CallOptions): Promise<SweptStep> {
+  async #sweepStep(
+    objects: readonly ObjectMeta[],
+    cutoff: number,
+    keeping: Keeping,
+    options: CallOptions,
+  ): Promise<SweptStep> {
     for (;;) {
       const told = performance.now()
       await this.#tell(
         objects.map(({ key }) => key),
         options,
       )
-      const removed: ObjectMeta[] = []
+      const old: ObjectMeta[] = []
       const rescued: ObjectMeta[] = []
       const look = ({ key }: ObjectMeta, signal: AbortSignal) => this.#store.head(key, { signal })
       for await (const found of mapOrdered(objects, this.#concurrency, look, options)) {
         if (found === undefined) continue
-        if (isOld(found, cutoff)) removed.push(found)
+        if (isOld(found, cutoff)) old.push(found)
         else rescued.push(found)
       }
+      for (const meta of rescued) await keeping.rescue(meta)
+      const removed = old.filter((meta) => keeping.stays?.(meta) !== true)
       options.signal?.throwIfAborted()
       if (this.#failure !== undefined) throw this.#failure
       // Looking took so long that somebody may believe this collector dead: once more.

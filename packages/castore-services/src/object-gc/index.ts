@@ -6,5 +6,5 @@
 
 export { type GraceAge, LEAST_GRACE, readGrace, writeGrace } from '../object-store/grace.js'
 export { GRACE_POLL } from '../object-store/object-holds.js'
-export { Collection, isOld, type SweptStep } from './collection.js'
+export { Collection, isOld, type Keeping, type SweptStep } from './collection.js'
 export { type ListedObject, type MarkedKind, ObjectMark } from './object-mark.js'

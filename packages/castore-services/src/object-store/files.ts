@@ -1,5 +1,5 @@
 import { close, fstat, open, read, type Stats } from 'node:fs'
-import { stat, unlink } from 'node:fs/promises'
+import { stat, unlink, utimes } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { promisify } from 'node:util'
@@ -118,6 +118,24 @@ export class FileObjectStore implements ObjectStore {
     if (found === undefined || Buffer.compare(found, expected) !== 0) return false
     // Whoever has the lock next is to find it, cancelled or not.
     return await this.#writer.write(key, content, false)
+  }
+
+  async touch(key: string, options: CallOptions = {}): Promise<boolean> {
+    this.#begin(options)
+    assertKey(key)
+    const now = new Date()
+    try {
+      await abortable(utimes(join(this.root, key), now, now), options.signal)
+      return true
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EPERM') {
+        return this.#absent(error, `touch object ${key}`, options) ?? false
+      }
+      // Only its owner may say when a file was written; who may write it writes it.
+      const content = await this.get(key, options)
+      if (content !== undefined) await this.put(key, content, options)
+      return content !== undefined
+    }
   }
 
   async *list(prefix: string, options: CallOptions = {}): AsyncIterable<ObjectMeta> {

@@ -62,6 +62,14 @@ export class MemoryObjectStore implements ObjectStore {
     return true
   }
 
+  async touch(key: string, options: CallOptions = {}): Promise<boolean> {
+    this.#begin(options)
+    assertKey(key)
+    const found = this.#objects.get(key)
+    if (found !== undefined) this.#objects.set(key, { ...found, modified: Date.now() })
+    return found !== undefined
+  }
+
   async *list(prefix: string, options: CallOptions = {}): AsyncIterable<ObjectMeta> {
     this.#begin(options)
     assertPrefix(prefix)

@@ -13,10 +13,11 @@ const REMEMBERED = 16_384
 
 /** Options of {@link ObjectHolds.hold}. */
 export interface HoldOptions extends CallOptions {
-  /** What is in the object, where that is at hand. Default: it is read. */
+  /**
+   * What is in the object, of a caller who would write it if it were not there, having stored all that it refers to.
+   * Default: one that is removed meanwhile does not come back, since what it refers to may be gone, too
+   */
   readonly content?: Uint8Array | undefined
-  /** Whether others may replace the object by one with other content. Default: false */
-  readonly mayChange?: boolean | undefined
 }
 
 /**
@@ -41,11 +42,11 @@ export class ObjectHolds {
    *
    * @returns false when it is not there any more
    */
-  async hold(key: string, { content, mayChange, signal }: HoldOptions = {}): Promise<boolean> {
+  async hold(key: string, { content, signal }: HoldOptions = {}): Promise<boolean> {
     if (Date.now() >= this.#known.until) await this.#askForGrace(signal)
     const { grace } = this.#known
     if (grace === undefined || (this.#held.get(key) ?? 0) > Date.now()) return true
-    const look = (stop: AbortSignal) => this.#look(key, grace, { content, mayChange, signal: stop })
+    const look = (stop: AbortSignal) => this.#look(key, grace, { content, signal: stop })
     return this.#holding.run(key, look, { signal })
   }
 
@@ -89,17 +90,32 @@ export class ObjectHolds {
   }
 
   /** Writes an object again, and makes sure that no collector, having seen it old, removes it after that. */
-  async #renew(key: string, { content, mayChange, signal }: HoldOptions): Promise<boolean> {
+  async #renew(key: string, { content, signal }: HoldOptions): Promise<boolean> {
     for (;;) {
       const before = await readNotice(this.#store, { signal })
       if (before.covers(key) && (await noticeChanges(this.#store, before, { signal }))) continue
-      const bytes = content ?? (await this.#store.get(key, { signal }))
-      if (bytes === undefined) return false
-      const replace = mayChange === true ? this.#store.replace?.bind(this.#store) : undefined
-      if (replace === undefined) await this.#store.put(key, bytes, { signal })
-      else if (!(await replace(key, bytes, bytes, { signal }))) continue
+      const renewed = await this.#write(key, content, { signal })
+      if (renewed === false) return false
+      if (renewed === undefined) continue
       const after = await readNotice(this.#store, { signal })
       if (after.text === before.text) return true
     }
+  }
+
+  /** @returns whether there is such an object; undefined when it was another one in between */
+  async #write(
+    key: string,
+    content: Uint8Array | undefined,
+    options: CallOptions,
+  ): Promise<boolean | undefined> {
+    const store = this.#store
+    if (content === undefined && store.touch !== undefined) return store.touch(key, options)
+    const bytes = content ?? (await store.get(key, options))
+    if (bytes === undefined) return false
+    if (content === undefined && store.replace !== undefined) {
+      return (await store.replace(key, bytes, bytes, options)) || undefined
+    }
+    await store.put(key, bytes, options)
+    return true
   }
 }

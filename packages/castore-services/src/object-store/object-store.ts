@@ -87,6 +87,14 @@ export interface ObjectStore {
     | undefined
 
   /**
+   * Makes an object look as if it had been written now, in one step: one that is removed at the same moment does not come
+   * back. Where this is missing, `replace` by the same bytes does it, with more requests.
+   *
+   * @returns false when there is no such object
+   */
+  readonly touch?: ((key: string, options?: CallOptions) => Promise<boolean>) | undefined
+
+  /**
    * All objects whose keys begin with `prefix`, in no order that can be relied on. What is written or deleted meanwhile
    * may be in it or not.
    *

@@ -5,6 +5,7 @@ import {
   Collection,
   GRACE_POLL,
   isOld,
+  type Keeping,
   LEAST_GRACE,
   type MarkedKind,
   readGrace,
@@ -150,8 +151,9 @@ class ObjectCollector {
       { readonly object: ObjectPathInfo; readonly info: PathInfo | undefined }
     >()
     for await (const object of this.#marking.unmarked()) {
-      if (!isOld(object.meta, this.#usedSince)) continue
-      garbage.set(hex(object.digest), { object, info: undefined })
+      // Written since it was marked: what it refers to may be old.
+      if (!isOld(object.meta, this.#usedSince)) await this.#marking.path(object.digest)
+      else garbage.set(hex(object.digest), { object, info: undefined })
     }
     const read = async ({ object }: { readonly object: ObjectPathInfo }, signal: AbortSignal) => {
       // One that is damaged is garbage all the same.
@@ -173,8 +175,12 @@ class ObjectCollector {
         if (!marking.paths.has(digest)) yield garbage.get(hex(digest))!.object.meta
       }
     }
-    const rescue = (meta: ObjectMeta) => marking.path(Buffer.from(nameOf(meta), 'hex'))
-    for await (const meta of this.#sweep(inOrder(), this.#usedSince, rescue)) {
+    const digestOf = (meta: ObjectMeta): Uint8Array => Buffer.from(nameOf(meta), 'hex')
+    const keeping = {
+      rescue: (meta: ObjectMeta) => marking.path(digestOf(meta)),
+      stays: (meta: ObjectMeta) => marking.paths.has(digestOf(meta)),
+    }
+    for await (const meta of this.#sweep(inOrder(), this.#usedSince, keeping)) {
       const info = garbage.get(nameOf(meta))?.info
       if (info !== undefined) removed.push(info.storePath)
     }
@@ -184,23 +190,26 @@ class ObjectCollector {
   async #sweepKind(kind: MarkedKind): Promise<void> {
     const { castore } = this.#marking
     const { signal } = this.#options
-    const old = async function* (cutoff: number): AsyncGenerator<ObjectMeta, void, undefined> {
-      for await (const { meta } of castore.unmarked(kind, { signal })) if (isOld(meta, cutoff)) yield meta
-    }
     // What is kept for its own sake, found late, keeps what it refers to: that is swept after it.
     const rescue = async (meta: ObjectMeta): Promise<void> => {
       const digest = B3Digest.from(Buffer.from(nameOf(meta), 'hex'))
       if (kind === 'closures') await castore.closure(digest, { signal })
       if (kind === 'lists') await castore.list(digest, { signal })
     }
-    for await (const _ of this.#sweep(old(this.#cutoff), this.#cutoff, rescue));
+    const old = async function* (cutoff: number): AsyncGenerator<ObjectMeta, void, undefined> {
+      for await (const { meta } of castore.unmarked(kind, { signal })) {
+        if (isOld(meta, cutoff)) yield meta
+        else await rescue(meta)
+      }
+    }
+    for await (const _ of this.#sweep(old(this.#cutoff), this.#cutoff, { rescue }));
   }
 
   /** Yields what was removed, or would be. */
   async *#sweep(
     objects: AsyncIterable<ObjectMeta>,
     cutoff: number,
-    rescue: (meta: ObjectMeta) => Promise<unknown>,
+    keeping: Keeping,
   ): AsyncGenerator<ObjectMeta, void, undefined> {
     const { maxFreed = Number.POSITIVE_INFINITY, signal } = this.#options
     if (this.#bytes >= maxFreed) return
@@ -211,8 +220,7 @@ class ObjectCollector {
       }
       return
     }
-    for await (const { removed, rescued } of this.#collection.sweep(objects, cutoff, { signal })) {
-      for (const meta of rescued) await rescue(meta)
+    for await (const { removed } of this.#collection.sweep(objects, cutoff, keeping, { signal })) {
       for (const meta of removed) {
         this.#count(meta)
         yield meta
