@@ -1,11 +1,12 @@
 import { join } from 'node:path'
 import { FileObjectStore } from '@neve/castore-services/object-store'
+import { EmbeddedStore } from '@neve/embedded-store'
 import { type NarBridgeOptions, narBridge } from '@neve/nar-bridge'
 import { serve } from '@neve/nar-bridge/server'
 import { openLocalStore } from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
 import { COMPLICATED, HELLOWORLD, narPath as nar, narInfo, SYMLINK } from './fixtures.js'
-import { temporaryFolder } from './support.js'
+import { ask, temporaryFolder, temporaryStore } from './support.js'
 
 const PATH = '00000000000000000000000000000000-dummy'
 
@@ -73,5 +74,27 @@ describe('NARs that were put', () => {
       expect(await ask(NARINFO, narInfo(PATH, HELLOWORLD))).toBe(400)
     })
     await withServer(folder, {}, async (ask) => expect(await ask(nar(HELLOWORLD))).toBe(404))
+  })
+
+  it('and that the garbage collector is about to remove are absent until they are put again', async () => {
+    const store = await temporaryStore()
+    const bridge = narBridge(store)
+    const status = async (path: string, body?: string | Uint8Array) => {
+      const sent = typeof body === 'object' ? new Uint8Array(body) : body
+      return (await ask(bridge, path, sent === undefined ? {} : { method: 'PUT', body: sent })).status
+    }
+    expect(await status(nar(COMPLICATED), COMPLICATED)).toBe(200)
+    expect(await status(nar(COMPLICATED))).toBe(200)
+    {
+      await using beside = await EmbeddedStore.open(store.engine.path)
+      using collector = beside.collect()
+      const keys = [...beside.keys('directories')].map((key) => Uint8Array.from(key))
+      await collector.condemn(keys.map((key) => ({ what: 'directories' as const, key })))
+    }
+    expect(await store.engine.renewLease(async () => {})).toBe(true)
+    expect(await status(nar(COMPLICATED))).toBe(404)
+    expect(await status(NARINFO, narInfo(PATH, COMPLICATED))).toBe(400)
+    expect(await status(nar(COMPLICATED), COMPLICATED)).toBe(200)
+    expect(await status(NARINFO, narInfo(PATH, COMPLICATED))).toBe(200)
   })
 })
