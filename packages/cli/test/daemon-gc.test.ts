@@ -78,6 +78,28 @@ test('one process collects for all workers', async () => {
   expect(await daemon.stop()).toBe(0)
 })
 
+test('garbage goes from an embedded store in a composition, too, which is then asked for elsewhere', async () => {
+  const folder = temporaryFolder()
+  const [store, file, config] = [join(folder, 'near'), join(folder, 'file'), join(folder, 'stores.toml')]
+  const tables = ['blobservices', 'directoryservices', 'pathinfoservices'].map(
+    (table) => `[${table}.default]\ntype = "cache"\nnear = "near"\nfar = "memory:"\n
+[${table}.near]\ntype = "embedded"\npath = ${JSON.stringify(store)}\n`,
+  )
+  writeFileSync(config, `${tables.join('')}keep_used_within = "30d"\n`)
+  const socket = join(folder, 's.sock')
+  const flags = ['--store-config', config, '--gc-every', '1s', '--gc-grace', '0s']
+  const daemon = await startDaemon(['-l', socket, ...flags], {}, 'daemon')
+  const at = ['--store', `grpc+unix:${socket}`]
+  writeFileSync(file, noise(100_000))
+  const path = (await neve(['import', ...at, file])).lines[0]!
+  expect((await neve(['path-info', '--store', store, path])).code).toBe(0)
+  await setLastUse(store, path, 40)
+  await vi.waitFor(() => expect(daemon.stderr()).toMatch(/collected garbage .*: [1-9]\d* entr/), PATIENT)
+  expect((await neve(['path-info', '--store', store, path])).code).toBe(1)
+  expect((await neve(['cat', ...at, path])).stdout.equals(noise(100_000))).toBe(true)
+  expect(await daemon.stop()).toBe(0)
+})
+
 test('where space runs low, what was used last stays, and as much is free as was asked for', async (context) => {
   requireReal(context, process.getuid?.() === 0 ? undefined : 'to mount a small file system needs root')
   const place = join(temporaryFolder(), 'small')

@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { EmbeddedBlobService } from '@neve/castore-services/blob/embedded'
-import type { Store } from '@neve/store-pathinfo'
+import { openEngines } from '@neve/castore-services/composition'
+import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embedded'
+import { EmbeddedPathInfoService, type Store } from '@neve/store-pathinfo'
 
 type Engine = EmbeddedBlobService['engine']
 
@@ -29,14 +31,18 @@ export class LeaseRenewal {
     this.#onError = onError
   }
 
-  /** Looks after a store, if garbage can be collected in it. */
-  add({ blobs }: Store): void {
-    if (!(blobs instanceof EmbeddedBlobService) || blobs.engine.readOnly) return
-    const { engine } = blobs
+  /**
+   * Looks after the embedded stores that a store is made of: those that it lies in, and all that compositions have open in
+   * this process.
+   */
+  add(store: Store): void {
+    const own = enginesOf(store)
     const look = (): void => {
-      if (this.#renewing.has(engine)) return
-      const renewing = this.#renew(engine).finally(() => this.#renewing.delete(engine))
-      this.#renewing.set(engine, renewing)
+      for (const engine of new Set([...own, ...openEngines()])) {
+        if (engine.readOnly || this.#renewing.has(engine)) continue
+        const renewing = this.#renew(engine).finally(() => this.#renewing.delete(engine))
+        this.#renewing.set(engine, renewing)
+      }
     }
     this.#timers.push(setInterval(look, LOOK_EVERY).unref())
   }
@@ -70,4 +76,12 @@ export class LeaseRenewal {
     this.#stop.abort()
     await Promise.all(this.#renewing.values())
   }
+}
+
+function enginesOf({ blobs, directories, pathInfos }: Store): readonly Engine[] {
+  const engines: Engine[] = []
+  if (blobs instanceof EmbeddedBlobService) engines.push(blobs.engine)
+  if (directories instanceof EmbeddedDirectoryService) engines.push(directories.engine)
+  if (pathInfos instanceof EmbeddedPathInfoService) engines.push(pathInfos.engine)
+  return engines
 }

@@ -7,6 +7,12 @@ interface Shared {
 }
 
 const shared = new Map<string, Shared>()
+const opened = new Set<EmbeddedStore>()
+
+/** The engines that compositions of this process have open. */
+export function openEngines(): readonly EmbeddedStore[] {
+  return [...opened]
+}
 
 /** An engine that others may use too; it is closed when the last of them releases it. */
 export interface EngineLease {
@@ -37,10 +43,14 @@ export async function leaseEngine(path: string, readOnly: boolean): Promise<Engi
     entry.users -= 1
     if (entry.users > 0) return
     if (shared.get(key) === entry) shared.delete(key)
-    await (await engine).close()
+    const closing = await engine
+    opened.delete(closing)
+    await closing.close()
   }
   try {
-    return { engine: await engine, release }
+    const ready = await engine
+    opened.add(ready)
+    return { engine: ready, release }
   } catch (error) {
     isReleased = true
     entry.users -= 1
