@@ -21,14 +21,25 @@ export class CastoreMark {
   readonly #chunks = new DigestSet()
   readonly #engine: EmbeddedStore
   readonly #measures: boolean
+  readonly #tolerates: boolean
   #open = Buffer.alloc(DIGEST * 1024)
   #depth = 0
   #bytes = 0
 
-  /** @param measures whether {@link bytes} is wanted: it takes a look into the index for each blob and chunk */
-  constructor(engine: EmbeddedStore, { measures = false }: { readonly measures?: boolean } = {}) {
+  /**
+   * @param measures whether {@link bytes} is wanted: it takes a look into the index for each blob and chunk
+   * @param tolerates whether directories that cannot be read are passed over: not by who removes what is not marked
+   */
+  constructor(
+    engine: EmbeddedStore,
+    {
+      measures = false,
+      tolerates = false,
+    }: { readonly measures?: boolean; readonly tolerates?: boolean } = {},
+  ) {
     this.#engine = engine
     this.#measures = measures
+    this.#tolerates = tolerates
   }
 
   /** What all that is marked takes in the segments, in bytes. */
@@ -69,7 +80,7 @@ export class CastoreMark {
       if (kind === 'directory') this.#push(encoded, at)
       else this.blob(encoded, at)
     })
-    if (whole) return
+    if (whole || this.#tolerates) return
     throw new CastoreError(
       'data-loss',
       'a directory of the store cannot be read: run neve verify before garbage is collected',

@@ -36,7 +36,7 @@ Examples:
   $ neve verify --store objectstore+s3://bucket/prefix --all --json
 
 For each store path, its path info, all directories and every byte of its files are read and compared with their digests,
-and with --nar its NAR with the path info. What seems wrong is looked at twice. Each damage is one line: the store path
+and with --nar its NAR with the path info. With --all, in an embedded store, then what no store path has. What seems wrong is looked at twice. Each damage is one line: the store path
 with the path inside, what kind it is, the digest of what is missing or damaged, and what was found.
 
 With --repair, what is missing or damaged is taken from the stores of --from, the first that has it, then from files and
@@ -133,6 +133,7 @@ async function verifyStore(
   try {
     const verified = verifyPaths(store, await targets(store, named, options, before?.after, signal), {
       nar: options.nar,
+      loose: options.all,
       references: options.recursive,
       repairFrom: options.sources,
       mark: options.repair,
@@ -147,7 +148,8 @@ async function verifyStore(
         await stdout.write(text)
         await stdout.flush()
       }
-      await file?.write({ after: path.storePathDigest, counts: totals.counts })
+      const after = path.storePathDigest
+      if (after !== undefined) await file?.write({ after, counts: totals.counts })
     }
     await file?.remove()
   } finally {
@@ -209,9 +211,9 @@ class VerifyTotals {
     return this.counts.damages - this.counts.repaired
   }
 
-  add({ directories, blobs, bytes, damages }: VerifiedPath): void {
+  add({ storePathDigest, directories, blobs, bytes, damages }: VerifiedPath): void {
     const { counts } = this
-    counts.paths++
+    if (storePathDigest !== undefined) counts.paths++
     counts.directories += directories
     counts.blobs += blobs
     counts.bytes += bytes

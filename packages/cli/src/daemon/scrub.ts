@@ -117,8 +117,8 @@ export class Scrub {
     const counts = { paths: 0, bytes: 0, damages: 0, ...before?.counts }
     await using store = await this.#context.openStore(this.#options, 'read')
     const digests = allPathDigests(store, { after: before?.after, signal })
-    for await (const path of verifyPaths(store, digests, { bandwidth, signal })) {
-      counts.paths++
+    for await (const path of verifyPaths(store, digests, { bandwidth, loose: true, signal })) {
+      if (path.storePathDigest !== undefined) counts.paths++
       counts.bytes += path.bytes
       counts.damages += path.damages.length
       for (const { storePath, path: below, kind, digest, detail } of path.damages) {
@@ -133,7 +133,8 @@ export class Scrub {
       this.#counters.damages.add(path.damages.length)
       const damages = this.#state.runs === 0 ? counts.damages : this.#state.damages
       this.#tell({ ...this.#state, bytes: this.#state.bytes + path.bytes, damages })
-      await file?.write({ after: path.storePathDigest, counts })
+      const after = path.storePathDigest
+      if (after !== undefined) await file?.write({ after, counts })
     }
     await file?.remove()
     this.#counters.runs.add(1)

@@ -33,9 +33,9 @@ export interface Fault {
   readonly detail: string
 }
 
-/** One thing that is wrong with a store path. */
+/** One thing that is wrong with a store path, or with what none has. */
 export interface Damage extends Fault {
-  /** Undefined when the path info that would tell it cannot be read. */
+  /** Undefined when the path info that would tell it cannot be read, and for what no store path has. */
   readonly storePath: StorePath | undefined
   /** Where it is below the store path, empty for the root: the first place where it was met. Names are any bytes. */
   readonly path: Uint8Array
@@ -45,10 +45,10 @@ export interface Damage extends Fault {
   readonly marked: boolean
 }
 
-/** What was found out about one store path. */
+/** What was found out about one store path, or about everything that none has. */
 export interface VerifiedPath {
-  /** The digest of the store path, 20 bytes. */
-  readonly storePathDigest: Uint8Array
+  /** The digest of the store path, 20 bytes; undefined for what no store path has. */
+  readonly storePathDigest: Uint8Array | undefined
   readonly storePath: StorePath | undefined
   /** In the order in which it was met; nothing when all is well. */
   readonly damages: readonly Damage[]

@@ -19,7 +19,7 @@ export class Repair {
     this.#sources = sources
   }
 
-  blob(file: FileNode, storePath: StorePath, options: CallOptions): Promise<boolean> {
+  blob(file: FileNode, storePath: StorePath | undefined, options: CallOptions): Promise<boolean> {
     return this.#first(options, async (from) => {
       await this.#fetch(from, storePath, options)
       // Chunks that are sound here are not asked for.
@@ -29,7 +29,12 @@ export class Repair {
   }
 
   /** @param root what the closure is known by that has the directory: some services store whole closures only */
-  directory(digest: B3Digest, root: B3Digest, storePath: StorePath, options: CallOptions): Promise<boolean> {
+  directory(
+    digest: B3Digest,
+    root: B3Digest,
+    storePath: StorePath | undefined,
+    options: CallOptions,
+  ): Promise<boolean> {
     const { directories } = this.#store
     return this.#first(options, async (from) => {
       await this.#fetch(from, storePath, options)
@@ -90,7 +95,12 @@ export class Repair {
   }
 
   /** A binary cache has the contents of what it was asked for only then. */
-  async #fetch({ pathInfos }: PushSource, storePath: StorePath, options: CallOptions): Promise<void> {
+  async #fetch(
+    { pathInfos }: PushSource,
+    storePath: StorePath | undefined,
+    options: CallOptions,
+  ): Promise<void> {
+    if (storePath === undefined) return
     if (pathInfos.metadata === undefined || this.#fetched.has(storePath.toString())) return
     await pathInfos.get(storePath.digest, options)
     this.#fetched.add(storePath.toString())

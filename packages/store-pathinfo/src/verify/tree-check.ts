@@ -28,15 +28,21 @@ interface Open {
 
 const SLASH = Uint8Array.of(0x2f)
 
-/** Checks one tree: every directory and blob below a root, each once. */
+/** What a {@link TreeCheck} is about: nothing of it is known of content that no store path has. */
+export interface CheckedTree {
+  readonly storePath: StorePath | undefined
+  readonly node: Node | undefined
+}
+
+/** Checks one tree: every directory and blob below a root, each once; or what belongs to none. */
 export class TreeCheck {
   readonly damages: Damage[] = []
   directories = 0
   blobs = 0
   bytes = 0
   readonly #store: PushSource
-  readonly #storePath: StorePath
-  readonly #root: Node
+  readonly #storePath: StorePath | undefined
+  readonly #root: Node | undefined
   readonly #known: Known
   readonly #repair: Repair | undefined
   readonly #mark: (fault: Fault) => Promise<boolean>
@@ -47,7 +53,7 @@ export class TreeCheck {
 
   constructor(
     store: PushSource,
-    { storePath, node }: { readonly storePath: StorePath; readonly node: Node },
+    { storePath, node }: CheckedTree,
     known: Known,
     repair: Repair | undefined,
     mark: (fault: Fault) => Promise<boolean>,
@@ -68,19 +74,18 @@ export class TreeCheck {
       if (this.#known.sound.has(node.digest.key) || this.#seen.has(node.digest.key)) return undefined
       this.#seen.add(node.digest.key)
       if (node.kind === 'file') return node
-      const directory = await this.#directory(node.digest, path, options)
+      const directory = await this.directory(node.digest, path, options)
       if (directory === undefined) return undefined
-      this.directories++
       if (!sizeAccepted(node.size, directory)) {
         const detail = `directory ${node.digest} has size ${directory.size()}, its node says ${node.size}`
-        await this.#add({ kind: 'wrong-size', digest: node.digest, detail }, path, false)
+        await this.damage({ kind: 'wrong-size', digest: node.digest, detail }, path, false)
       }
       this.#walked.push(node.digest.key)
       open.push({ directory, path, next: 0 })
       return undefined
     }
     const nothing = new Uint8Array(0)
-    const root = await enter(this.#root, nothing)
+    const root = this.#root && (await enter(this.#root, nothing))
     if (root !== undefined) yield { file: root, path: nothing }
     for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
       const entry = top.directory.entries[top.next++]
@@ -117,7 +122,7 @@ export class TreeCheck {
     const left = stored === true ? await checkBlob(blobs, file, options) : faults
     const isLeft = (fault: Fault): boolean =>
       left.some(({ kind, digest }) => kind === fault.kind && digest?.key === fault.digest?.key)
-    for (const fault of faults) await this.#add(fault, path, !isLeft(fault))
+    for (const fault of faults) await this.damage(fault, path, !isLeft(fault))
   }
 
   /** To be called after the last file, when nothing is damaged. */
@@ -125,17 +130,23 @@ export class TreeCheck {
     for (const key of this.#walked) this.#remember(key)
   }
 
-  async #directory(digest: B3Digest, path: Uint8Array, options: CallOptions): Promise<Directory | undefined> {
+  /** Checks one directory, without what is below it; mends it if that is wanted. */
+  async directory(digest: B3Digest, path: Uint8Array, options: CallOptions): Promise<Directory | undefined> {
     let found = await this.#look(digest, options)
     if ('kind' in found) found = await this.#look(digest, options)
-    if (!('kind' in found)) return found
+    if (!('kind' in found)) {
+      this.directories++
+      return found
+    }
     const fault = found
-    const root = this.#root.kind === 'directory' ? this.#root.digest : digest
+    const root = this.#root?.kind === 'directory' ? this.#root.digest : digest
     this.#closure = undefined
     const stored = await this.#repair?.directory(digest, root, this.#storePath, options)
     if (stored === true) found = await this.#look(digest, options)
-    await this.#add(fault, path, !('kind' in found))
-    return 'kind' in found ? undefined : found
+    await this.damage(fault, path, !('kind' in found))
+    if ('kind' in found) return undefined
+    this.directories++
+    return found
   }
 
   async #look(digest: B3Digest, options: CallOptions): Promise<Directory | Fault> {
@@ -156,7 +167,7 @@ export class TreeCheck {
   /** A service may know the roots of uploads only (spec 03 section 11). */
   async #fromClosure(digest: B3Digest, options: CallOptions): Promise<Directory | undefined> {
     const root = this.#root
-    if (root.kind !== 'directory' || root.digest.equals(digest)) return undefined
+    if (root?.kind !== 'directory' || root.digest.equals(digest)) return undefined
     if (this.#store.directories.putsSingly === true) return undefined
     this.#closure ??= this.#readClosure(root.digest, options)
     return (await this.#closure).get(digest.key)
@@ -175,7 +186,8 @@ export class TreeCheck {
     return closure
   }
 
-  async #add(fault: Fault, path: Uint8Array, repaired: boolean): Promise<void> {
+  /** Takes note of damage, and marks it if that is wanted. */
+  async damage(fault: Fault, path: Uint8Array, repaired: boolean): Promise<void> {
     const marked = !repaired && (await this.#mark(fault))
     this.damages.push({ ...fault, storePath: this.#storePath, path, repaired, marked })
   }

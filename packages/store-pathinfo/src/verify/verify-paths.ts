@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
 import { compareBytes } from '@neve/castore-model'
 import { type CallOptions, mapOrdered } from '@neve/castore-services'
 import { encodeNixbase32, type StorePath } from '@neve/nix-compat'
@@ -7,12 +8,14 @@ import type { PathInfo } from '../path-info.js'
 import type { PathInfoService } from '../path-info-service.js'
 import type { PushSource } from '../push/push-closure.js'
 import type { Store } from '../store.js'
+import { faultOf } from './check-blob.js'
 import type { Damage, Fault, VerifiedPath } from './damage.js'
+import { LooseContent } from './loose-content.js'
 import { markDamaged } from './mark-damaged.js'
 import { QuickCheck } from './quick-check.js'
 import { Repair } from './repair.js'
 import { Throttle } from './throttle.js'
-import { type Known, type PlacedFile, TreeCheck } from './tree-check.js'
+import { type CheckedTree, type Known, type PlacedFile, TreeCheck } from './tree-check.js'
 
 /** How far a verification has come. */
 export interface VerifyProgress {
@@ -25,6 +28,11 @@ export interface VerifyProgress {
 export interface VerifyPathsOptions extends CallOptions {
   /** Render each NAR, too, and compare its size and hash with the path info. Default: false. */
   readonly nar?: boolean | undefined
+  /**
+   * After the store paths check what none of them has: all other directories, blobs and chunks of an embedded store. Other
+   * stores cannot tell. Default: false.
+   */
+  readonly loose?: boolean | undefined
   /** Look for the path infos of references, too. Default: false. */
   readonly references?: boolean | undefined
   /** Take what is missing or damaged from these stores, the first that has it. Default: nothing is mended. */
@@ -49,12 +57,16 @@ export interface VerifyPathsOptions extends CallOptions {
 const MOST_REMEMBERED = 2_000_000
 /** Store paths under way at once: many are small. */
 const PATHS_AT_ONCE = 4
+/** Directories that are looked at before others get a turn. */
+const A_TURN = 1024
+const NOWHERE = new Uint8Array(0)
 /** Path infos that are listed at once. */
 const PAGE = 256
 
 /**
  * Checks that everything that store paths stand for is there and sound: path info, root, directories, blobs by the chunk,
- * and the NAR if asked for. Gives each path when it was checked, in the order given, with all that is wrong. What seems
+ * and the NAR if asked for. Gives each path when it was checked, in the order given, with all that is wrong, and what no
+ * path has at the end, if asked for. What seems
  * wrong is looked at a second time before it is called damaged. What several paths share is read once.
  *
  * With `repairFrom`, what is missing or damaged is taken from there, looked at again, and told as `repaired`; nothing else
@@ -63,7 +75,7 @@ const PAGE = 256
  * In an embedded store threads read and hash, each blob in the order of the walk.
  *
  * Memory: 2 million digests, the digests of one path's directories and blobs for each of four paths, and what
- * `concurrency` blobs take.
+ * `concurrency` blobs take; with `loose` 36 bytes for each directory, blob and chunk of the store.
  *
  * @param targets store paths, or their digests of 20 bytes
  * @throws on iterating: errors of services that say nothing of what is stored (`unavailable`, `closed`, …); the signal's
@@ -83,6 +95,7 @@ export async function* verifyPaths(
     verification.path(target, { signal: stop })
   try {
     yield* mapOrdered(targets, PATHS_AT_ONCE, path, { signal })
+    if (options.loose === true) yield* verification.loose({ signal })
   } finally {
     await verification.close()
   }
@@ -240,9 +253,46 @@ class Verification {
     }
   }
 
-  async #tree(info: PathInfo, { signal }: CallOptions): Promise<TreeCheck> {
-    const tree = new TreeCheck(this.#store, info, this.#known, this.#repair, this.#mark)
-    const files = tree.files({ signal })
+  /** What no store path has. */
+  async *loose(options: CallOptions): AsyncGenerator<VerifiedPath, void, undefined> {
+    const { engine } = this.#store
+    if (engine === undefined) return
+    const loose = new LooseContent(engine)
+    for await (const digest of allPathDigests(this.#store, options)) {
+      // One that cannot be read was told of before, and has nothing.
+      const info = await this.#look(digest, undefined, options)
+      if (!('kind' in info)) await loose.passOver(info.node, options)
+    }
+    const tree = this.#check({ storePath: undefined, node: undefined })
+    for (const digest of loose.directories()) {
+      options.signal?.throwIfAborted()
+      await tree.directory(digest, NOWHERE, options)
+      if (tree.directories % A_TURN === 0) await nextTurn()
+    }
+    const files = loose.files((digest, error) =>
+      tree.damage(faultOf(error, 'chunk-list-damaged', digest), NOWHERE, false),
+    )
+    await this.#files(tree, files, options)
+    const damages = tree.damages.filter(
+      ({ digest, repaired, marked }) => repaired || marked || digest === undefined || !loose.isGone(digest),
+    )
+    this.#tell()
+    const { directories, blobs, bytes } = tree
+    yield { storePathDigest: undefined, storePath: undefined, damages, directories, blobs, bytes }
+  }
+
+  async #tree(info: PathInfo, options: CallOptions): Promise<TreeCheck> {
+    const tree = this.#check(info)
+    await this.#files(tree, tree.files(options), options)
+    if (tree.damages.every(({ repaired }) => repaired)) tree.rememberDirectories()
+    return tree
+  }
+
+  #check(tree: CheckedTree): TreeCheck {
+    return new TreeCheck(this.#store, tree, this.#known, this.#repair, this.#mark)
+  }
+
+  async #files(tree: TreeCheck, files: AsyncIterable<PlacedFile>, { signal }: CallOptions): Promise<void> {
     const check = async (placed: PlacedFile, stop: AbortSignal): Promise<void> => {
       await this.#throttle.take(Number(placed.file.size), { signal: stop })
       await tree.blob(placed, { signal: stop })
@@ -250,17 +300,15 @@ class Verification {
     }
     if (this.#quick === undefined) {
       for await (const _checked of mapOrdered(files, this.#concurrency, check, { signal }));
-    } else {
-      for await (const { files: some, sound } of this.#quick.check(files, { signal })) {
-        for (const placed of some) {
-          if (!sound) await tree.blob(placed, { signal })
-          else tree.sound(placed)
-          this.#checked(placed)
-        }
+      return
+    }
+    for await (const { files: some, sound } of this.#quick.check(files, { signal })) {
+      for (const placed of some) {
+        if (!sound) await tree.blob(placed, { signal })
+        else tree.sound(placed)
+        this.#checked(placed)
       }
     }
-    if (tree.damages.every(({ repaired }) => repaired)) tree.rememberDirectories()
-    return tree
   }
 
   async #nar(info: PathInfo, options: CallOptions): Promise<Fault | undefined> {
