@@ -120,6 +120,23 @@ describe('what no store path has', () => {
     expect(verified.damages).toEqual([])
   })
 
+  it('is not used by being verified: it may be garbage as before', async () => {
+    const { store, info } = await fillSample(await temporaryStore())
+    const { digest } = info.storePath
+    const session = store.engine.write()
+    session.put('used', digest, encodeUse(1000))
+    await session.commit()
+    // One that remembers no use.
+    await using again = await openLocalStore(store.engine.path)
+    const { engine } = again
+    await loose(again, { mark: true, nar: true })
+    await engine.uses.flush()
+    expect(engine.uses.last(digest)).toBe(1000)
+    await again.pathInfos.get(digest)
+    await engine.uses.flush()
+    expect(engine.uses.last(digest)).toBeGreaterThan(1000)
+  })
+
   it('cannot be told by other stores', async () => {
     await using store = await openStore('memory:')
     await store.blobs.put(Buffer.from('by itself'))

@@ -37,9 +37,15 @@ export class EmbeddedPathInfoService implements PathInfoService {
   /** The engine, which the service does not close. */
   readonly engine: EmbeddedStore
   readonly #turns: Turns
+  readonly #recordsUse: boolean
 
-  constructor(engine: EmbeddedStore) {
+  /** @param recordsUse false for who looks after the store: what is only looked at may still be garbage. Default: true */
+  constructor(
+    engine: EmbeddedStore,
+    { recordsUse = true }: { readonly recordsUse?: boolean | undefined } = {},
+  ) {
     this.engine = engine
+    this.#recordsUse = recordsUse
     this.#turns = TURNS.get(engine) ?? new Turns()
     TURNS.set(engine, this.#turns)
   }
@@ -54,7 +60,7 @@ export class EmbeddedPathInfoService implements PathInfoService {
 
   #used(digest: Uint8Array): Uint8Array | undefined {
     const bytes = this.engine.get(TABLE, digest)
-    if (bytes !== undefined) this.engine.uses.mark(digest)
+    if (bytes !== undefined && this.#recordsUse) this.engine.uses.mark(digest)
     return bytes
   }
 

@@ -4,6 +4,7 @@ import { type CallOptions, mapOrdered } from '@neve/castore-services'
 import { encodeNixbase32, type StorePath } from '@neve/nix-compat'
 import { StoreError } from '../errors.js'
 import { calculateNar } from '../measure-nar.js'
+import { EmbeddedPathInfoService } from '../path-info/embedded.js'
 import type { PathInfo } from '../path-info.js'
 import type { PathInfoService } from '../path-info-service.js'
 import type { PushSource } from '../push/push-closure.js'
@@ -168,6 +169,8 @@ class Verification {
   readonly #mark: (fault: Fault) => Promise<boolean>
   readonly #throttle: Throttle
   readonly #quick: QuickCheck | undefined
+  /** Verifying is not using: what is garbage stays so. */
+  readonly #pathInfos: Pick<PathInfoService, 'get'>
   readonly #known: Known = { sound: new Set(), most: MOST_REMEMBERED }
   #paths = 0
   #bytes = 0
@@ -181,6 +184,7 @@ class Verification {
     this.#throttle = new Throttle(options.bandwidth)
     const { engine } = store
     this.#quick = engine && new QuickCheck(engine, this.#throttle)
+    this.#pathInfos = engine ? new EmbeddedPathInfoService(engine, { recordsUse: false }) : store.pathInfos
     this.#mark = async (fault) => options.mark === true && engine !== undefined && markDamaged(engine, fault)
   }
 
@@ -242,7 +246,7 @@ class Verification {
   ): Promise<PathInfo | Fault> {
     const shown = named?.toAbsolute() ?? encodeNixbase32(digest)
     try {
-      const info = await this.#store.pathInfos.get(digest, options)
+      const info = await this.#pathInfos.get(digest, options)
       if (info !== undefined && (named === undefined || info.storePath.equals(named))) return info
       const detail =
         info === undefined ? `${shown} is not in the store` : `${shown} is here as ${info.storePath}`
