@@ -1,7 +1,9 @@
 import { B3Digest } from '@neve/castore-model'
+import { encodeUse } from '@neve/embedded-store'
 import {
   allPathDigests,
   type LocalStore,
+  openLocalStore,
   openStore,
   type VerifiedPath,
   verifyPaths,
