@@ -1,5 +1,10 @@
 import { B3Digest, type DirectoryEntry, type FileNode, type Node } from '@neve/castore-model'
-import { type BlobService, DataLossError, type DirectoryService } from '@neve/castore-services'
+import {
+  type BlobService,
+  type ChunkMeta,
+  DataLossError,
+  type DirectoryService,
+} from '@neve/castore-services'
 import { decodeChunkList } from '@neve/castore-services/blob/embedded'
 import type { EmbeddedStore } from '@neve/embedded-store'
 import { ChildrenAhead } from './children-ahead.js'
@@ -38,6 +43,8 @@ const DIRECTORIES_AHEAD = 8
 const MOST_STEPS = 2048
 /** Blobs up to this size are never cut (spec 02 section 8.1), in bytes. */
 const NEVER_CUT = 131072n
+/** So much of a chunk list is decoded at once, in bytes: a multiple of its entries of 36. */
+const LIST_BLOCK = 36 * 256
 
 /** Walks a node in the order of its NAR. Reads directories, and chunk lists where there are any, but no content. */
 export async function* planSteps(
@@ -58,7 +65,13 @@ export async function* planSteps(
       steps.push({ kind: 'symlink', target: node.target.bytes })
     } else if (node.kind === 'file') {
       steps.push({ kind: 'file', node })
-      if (engine !== undefined) for (const piece of piecesOf(engine, node)) steps.push(piece)
+      if (engine !== undefined) {
+        for (const piece of piecesOf(engine, node)) {
+          if (steps.push(piece) <= MOST_STEPS) continue
+          yield steps
+          steps = []
+        }
+      }
       steps.push(FILE_END)
     } else {
       if (steps.length > 0) yield steps
@@ -101,10 +114,20 @@ function* piecesOf(engine: EmbeddedStore, file: FileNode): Iterable<NarStep> {
     yield { kind: 'piece', file, digest: file.digest, size }
     return
   }
-  const chunks = decodeChunkList(file.digest, list, `embedded:${engine.path}`)
-  const total = chunks.reduce((sum, chunk) => sum + chunk.size, 0n)
+  const backend = `embedded:${engine.path}`
+  let total = 0n
+  for (const { size } of chunksIn(file, list, backend)) total += size
   if (total !== file.size) throw wrongSize(file, total)
-  for (const chunk of chunks) yield { kind: 'piece', file, digest: chunk.digest, size: Number(chunk.size) }
+  for (const { digest, size } of chunksIn(file, list, backend)) {
+    yield { kind: 'piece', file, digest, size: Number(size) }
+  }
+}
+
+/** The chunks of a list, decoded as they are asked for: 4 GiB have 16,000, and many may be rendered at once. */
+function* chunksIn(file: FileNode, list: Uint8Array, backend: string): Iterable<ChunkMeta> {
+  for (let at = 0; at === 0 || at < list.length; at += LIST_BLOCK) {
+    yield* decodeChunkList(file.digest, list.subarray(at, at + LIST_BLOCK), backend)
+  }
 }
 
 /** What is thrown when a blob has another length than its node says. */
