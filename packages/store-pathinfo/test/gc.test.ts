@@ -174,9 +174,10 @@ it('puts what refers to others before these', () => {
   const numbers = new Map(
     Array.from({ length: 28 }, (_, number) => [Buffer.from(of(number)).toString('hex'), number]),
   )
-  const order = parentsFirst(all, (one) =>
+  const ordered = parentsFirst(all, (one) =>
     packageOf(numbers.get(Buffer.from(one).toString('hex'))!).references.map(of),
-  ).map((one) => numbers.get(Buffer.from(one).toString('hex'))!)
+  )
+  const order = [...ordered].map((one) => numbers.get(Buffer.from(one).toString('hex'))!)
   expect([...order].sort((a, b) => a - b)).toEqual(Array.from({ length: 28 }, (_, number) => number))
   for (const [at, number] of order.entries()) {
     for (const reference of packageOf(number).references) expect(order.indexOf(reference)).toBeGreaterThan(at)

@@ -1,4 +1,4 @@
-import { DigestSet, eachChild, parentsFirst } from '@neve/castore-services/gc'
+import { DigestSet, eachChild, KeyList, parentsFirst } from '@neve/castore-services/gc'
 import { type Collector, EmbeddedStore, type LeaseHolder, type StoredKey } from '@neve/embedded-store'
 import type { StorePath } from '@neve/nix-compat'
 import { StoreError } from '../errors.js'
@@ -64,6 +64,7 @@ export interface CollectedGarbage {
 
 const MINUTE = 60_000
 const DIGEST = 32
+const PATH_DIGEST = 20
 
 /**
  * Removes from an embedded store what no root keeps, and gives its space back, while others read and write. Interrupted
@@ -198,10 +199,10 @@ async function findGarbage(
 
 /** What is condemned and may go, by its kind. */
 interface Due {
-  readonly pathInfos: Uint8Array[]
-  readonly directories: Uint8Array[]
-  readonly blobs: Uint8Array[]
-  readonly content: Uint8Array[]
+  readonly pathInfos: KeyList
+  readonly directories: KeyList
+  readonly blobs: KeyList
+  readonly content: KeyList
 }
 
 /**
@@ -217,7 +218,12 @@ async function sweep(
   using _ = await collector.alone(options.signal)
   // This comes before marking: those who may lean on what is due have published all that they will.
   const upTo = collector.safeEpoch()
-  const due: Due = { pathInfos: [], directories: [], blobs: [], content: [] }
+  const due: Due = {
+    pathInfos: new KeyList(PATH_DIGEST),
+    directories: new KeyList(DIGEST),
+    blobs: new KeyList(DIGEST),
+    content: new KeyList(DIGEST),
+  }
   for (const { what, key, epoch } of collector.condemned()) if (epoch <= upTo) due[what].push(key)
   const total = due.pathInfos.length + due.directories.length + due.blobs.length + due.content.length
   if (total === 0) return 0
@@ -231,38 +237,43 @@ async function sweep(
     content: (key) => castore.hasContent(key),
   }
   const kinds = ['pathInfos', 'directories', 'blobs', 'content'] as const
-  const held = kinds.flatMap((what) => due[what].filter(isHeld[what]).map((key) => ({ what, key })))
-  await collector.lift(held)
-  const garbage = (what: keyof Due): Uint8Array[] => due[what].filter((key) => !isHeld[what](key))
-  const order: StoredKey[] = [
-    ...named(
-      'pathInfos',
-      parentsFirst(garbage('pathInfos'), (key) => referencesOf(engine, key)),
+  const held = function* (): Generator<StoredKey, void, undefined> {
+    for (const what of kinds) for (const key of due[what]) if (isHeld[what](key)) yield { what, key }
+  }
+  await collector.lift(held())
+  const garbage = {
+    pathInfos: parentsFirst(without(due.pathInfos, PATH_DIGEST, isHeld.pathInfos), (key) =>
+      referencesOf(engine, key),
     ),
-    ...named(
-      'directories',
-      parentsFirst(garbage('directories'), (key) => childrenOf(engine, key)),
+    directories: parentsFirst(without(due.directories, DIGEST, isHeld.directories), (key) =>
+      childrenOf(engine, key),
     ),
-    ...named('blobs', garbage('blobs')),
-    ...named('content', garbage('content')),
-  ]
+    blobs: without(due.blobs, DIGEST, isHeld.blobs),
+    content: without(due.content, DIGEST, isHeld.content),
+  }
+  const order = function* (): Generator<StoredKey, void, undefined> {
+    for (const what of kinds) for (const key of garbage[what]) yield { what, key }
+  }
+  const count = kinds.reduce((sum, what) => sum + garbage[what].length, 0)
   let removed = 0
-  for await (const some of collector.sweep(order, upTo)) {
+  for await (const some of collector.sweep(order(), upTo)) {
     removed += some.length
-    options.onProgress?.({ step: 'sweep', removed, garbage: order.length })
+    options.onProgress?.({ step: 'sweep', removed, garbage: count })
     options.signal?.throwIfAborted()
   }
   return removed
 }
 
-function named(what: keyof Due, keys: readonly Uint8Array[]): StoredKey[] {
-  return keys.map((key) => ({ what, key }))
+function without(keys: KeyList, width: number, isHeld: (key: Uint8Array) => boolean): KeyList {
+  const left = new KeyList(width)
+  for (const key of keys) if (!isHeld(key)) left.push(key)
+  return left
 }
 
 /** Marks what is referred to by anything that is not due, garbage or not: nothing that stays may refer to what goes. */
 async function hold(engine: EmbeddedStore, marking: Marking, due: Due): Promise<void> {
   const { castore, paths } = marking
-  const duePaths = new Set(due.pathInfos.map(hex))
+  const duePaths = new Set(Array.from(due.pathInfos, hex))
   for (const digest of engine.keys('pathInfos')) {
     const key = hex(digest)
     if (paths.has(key) || duePaths.has(key)) continue
@@ -282,7 +293,7 @@ async function hold(engine: EmbeddedStore, marking: Marking, due: Due): Promise<
   castore.chunks((digest) => !dueBlobs.has(digest))
 }
 
-function setOf(digests: readonly Uint8Array[]): DigestSet {
+function setOf(digests: Iterable<Uint8Array>): DigestSet {
   const set = new DigestSet()
   for (const digest of digests) set.add(digest)
   return set
