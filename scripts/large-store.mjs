@@ -6,6 +6,7 @@
 // Ends with an error where anything is not as it should be. Everything is made in a folder of its own, which goes at the end.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash, randomFillSync } from 'node:crypto'
+import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
@@ -17,14 +18,14 @@ import { parseArgs } from 'node:util'
 
 const NEVE = fileURLToPath(new URL('../packages/cli/dist/neve.js', import.meta.url))
 const MIB = 2 ** 20
-const UNITS = { M: MIB, G: 1024 * MIB }
+const UNITS = /** @type {Record<string, number>} */ ({ M: MIB, G: 1024 * MIB })
 
 const { values } = parseArgs({
   options: { size: { type: 'string', default: '10G' }, dir: { type: 'string', default: tmpdir() } },
 })
-const [, digits, unit] = /^(\d+)([MG])$/.exec(values.size) ?? []
+const [, digits, unit = ''] = /^(\d+)([MG])$/.exec(values.size) ?? []
 if (digits === undefined) throw new Error(`--size: expected a number and M or G, got ${values.size}`)
-const SIZE = Number(digits) * UNITS[unit]
+const SIZE = Number(digits) * (UNITS[unit] ?? 1)
 /** Of one store path, in bytes. */
 const PATH_SIZE = Math.min(64 * MIB, Math.max(8 * MIB, Math.round(SIZE / 32)))
 /** So many trees are imported by one command. */
@@ -32,11 +33,17 @@ const AT_ONCE = 8
 
 const folder = mkdtempSync(join(values.dir, 'neve-large-store-'))
 const store = join(folder, 'store')
-/** Files of store paths that a root keeps: their digests, by the path in the store. */
+/**
+ * Files of store paths that a root keeps: their digests, by the path in the store.
+ *
+ * @type {Map<string, string>}
+ */
 const kept = new Map()
+/** @type {(() => unknown)[]} */
 const stops = []
 const counts = { 'files read from the mount': 0, 'NARs fetched': 0, 'store paths imported meanwhile': 0 }
 
+/** @param {readonly string[]} args @param {import('node:child_process').SpawnOptions} options */
 function start(args, options = {}) {
   return spawn(process.execPath, [NEVE, ...args], {
     env: { ...process.env, NEVE_STORE: store },
@@ -45,13 +52,22 @@ function start(args, options = {}) {
   })
 }
 
-/** Runs a command, and tells how long it took. @returns what it printed */
+/**
+ * Runs a command, and tells how long it took.
+ *
+ * @param {readonly string[]} args
+ * @param {{ code?: number, stopAfter?: number, quiet?: boolean }} options
+ * @returns what it printed
+ */
 async function neve(args, { code = 0, stopAfter, quiet = false } = {}) {
   const began = performance.now()
   const child = start(args)
-  const [out, err] = [[], []]
-  child.stdout.on('data', (piece) => out.push(piece))
-  child.stderr.on('data', (piece) => err.push(piece))
+  /** @type {Buffer[]} */
+  const out = []
+  /** @type {Buffer[]} */
+  const err = []
+  child.stdout?.on('data', (piece) => out.push(piece))
+  child.stderr?.on('data', (piece) => err.push(piece))
   const timer = stopAfter === undefined ? undefined : setTimeout(() => child.kill('SIGINT'), stopAfter)
   const ended = await new Promise((resolve) => child.on('close', (status) => resolve(status)))
   clearTimeout(timer)
@@ -64,13 +80,21 @@ async function neve(args, { code = 0, stopAfter, quiet = false } = {}) {
   return Buffer.concat(out).toString()
 }
 
+/** @param {boolean | undefined} condition @param {string} what */
 function expect(condition, what) {
   if (!condition) throw new Error(`expected ${what}`)
 }
 
-/** Half of it one file, the rest small ones, a fifth of which are in every tree. */
+/**
+ * Half of it one file, the rest small ones, a fifth of which are in every tree.
+ *
+ * @param {string} path
+ * @param {number} size
+ */
 function writeTree(path, size) {
+  /** @type {Map<string, string>} */
   const digests = new Map()
+  /** @param {string} name @param {number} length @param {string} [seed] */
   const write = (name, length, seed) => {
     const bytes =
       seed === undefined
@@ -89,7 +113,14 @@ function writeTree(path, size) {
   return digests
 }
 
-/** Imports new trees. @param isKept whether it gets a root @returns the store paths */
+/**
+ * Imports new trees.
+ *
+ * @param {readonly string[]} names
+ * @param {number} size
+ * @param {(index: number) => boolean} isKept whether it gets a root
+ * @returns the store paths
+ */
 async function importTrees(names, size, isKept) {
   const trees = names.map((name) => join(folder, name))
   const digests = trees.map((tree) => writeTree(tree, size))
@@ -97,13 +128,17 @@ async function importTrees(names, size, isKept) {
   for (const tree of trees) rmSync(tree, { recursive: true })
   for (const [i, path] of paths.entries()) {
     if (!isKept(i)) continue
-    await neve(['root', 'add', names[i], path], { quiet: true })
-    for (const [file, digest] of digests[i]) kept.set(`${basename(path)}/${file}`, digest)
+    await neve(['root', 'add', names[i] ?? '', path], { quiet: true })
+    for (const [file, digest] of digests[i] ?? []) kept.set(`${basename(path)}/${file}`, digest)
   }
   return paths
 }
 
-/** Does something again and again, until all ends. Where it fails, so does everything. */
+/**
+ * Does something again and again, until all ends. Where it fails, so does everything.
+ *
+ * @param {() => Promise<void>} doing
+ */
 function beside(doing) {
   const done = (async () => {
     while (!stopped) await doing()
@@ -114,10 +149,13 @@ function beside(doing) {
   stops.push(() => done)
 }
 let stopped = false
+/** @type {unknown} */
 let failure
 
-const pick = (list) => list[Math.floor(Math.random() * list.length)]
+/** @template T @param {readonly T[]} list */
+const pick = (list) => /** @type {T} */ (list[Math.floor(Math.random() * list.length)])
 
+/** @param {readonly string[]} args @param {() => Promise<boolean>} whenReady */
 async function serve(args, whenReady) {
   const child = start(args, { stdio: ['ignore', 'inherit', 'inherit'] })
   const gone = new Promise((resolve) => child.on('close', resolve))
@@ -132,16 +170,16 @@ async function serve(args, whenReady) {
 
 async function freePort() {
   const server = createServer()
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  return port
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  const address = server.address()
+  await once(server.close(), 'close')
+  return typeof address === 'object' ? address?.port : undefined
 }
 
 async function serveAndUse() {
   const mountpoint = join(folder, 'mnt')
   mkdirSync(mountpoint)
-  const [first] = kept.keys()
+  const [first = ''] = kept.keys()
   await serve(['mount', '--no-lease', mountpoint], () => readFile(join(mountpoint, first)).then(() => true))
   stops.push(() => spawnSync('umount', ['-l', mountpoint]))
   beside(async () => {
@@ -158,6 +196,7 @@ async function serveAndUse() {
     ['nar-bridge', '--listen-address', base.slice(7), '--gc-grace', '1s'],
     async () => (await fetch(`${base}/nix-cache-info`)).ok,
   )
+  /** @type {Map<string, string>} */
   const fetched = new Map()
   beside(async () => {
     const [path] = pick([...kept])
@@ -181,8 +220,9 @@ async function serveAndUse() {
   })
 }
 
+/** @param {readonly string[]} paths */
 async function operate(paths) {
-  const [one, two] = paths
+  const [one = '', two = ''] = paths
   await neve(['store', 'info'])
   const info = JSON.parse(await neve(['store', 'info', '--top', '3', '--json']))
   expect(JSON.stringify(info).includes('-path-'), 'the largest store paths to be told')
@@ -213,6 +253,7 @@ async function operate(paths) {
 }
 
 try {
+  /** @type {string[]} */
   const paths = []
   const began = performance.now()
   for (let number = 0; number * PATH_SIZE < SIZE; number += AT_ONCE) {
