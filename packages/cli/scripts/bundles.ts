@@ -30,6 +30,9 @@ const VIA: Readonly<Record<string, readonly string[]>> = {
 const INSIDE =
   /^(commander|lmdb|msgpackr|ordered-binary|weak-lru-cache|@harperfast\/extended-iterable|@noble\/[a-z0-9]+|node-gyp-build-optional-packages|detect-libc)(\/|$)/
 
+/** What has more in its ES module than in what `require` gives: it is imported, wherever it is. */
+const AS_MODULE = /import\((['"]opendal['"])\)/g
+
 /** What others load for nothing: an addon for a codec that we do not use, what starts programs for subcommands. */
 const UNUSED = /^(msgpackr-extract|node:child_process)$/
 
@@ -67,11 +70,12 @@ const ownPlaces: EsbuildPlugin = {
     })
     build.onLoad({ filter: /\.[jt]s$/ }, ({ path }) => {
       const text = readFileSync(path, 'utf8')
-      if (!text.includes('import.meta.')) return undefined
+      if (!text.includes('import.meta.') && text.search(AS_MODULE) < 0) return undefined
       const chain = JSON.stringify(chainTo(path))
       const contents = text
         .replaceAll('import.meta.resolve(', `bundleHost.resolve(${chain}, `)
         .replaceAll('import.meta.url', `bundleHost.url(${chain})`)
+        .replaceAll(AS_MODULE, `bundleHost.import(${chain}, $1)`)
       return { contents, loader: path.endsWith('.ts') ? 'ts' : 'js' }
     })
   },

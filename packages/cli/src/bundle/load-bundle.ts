@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Script } from 'node:vm'
 import { readCodeCache, writeCodeCacheAtExit } from './code-cache.js'
@@ -11,7 +11,9 @@ interface BundleHost {
   url(chain: readonly string[]): string
   /** The URL of a module, as it is imported in a package; if it is one of a thread, of the bundle that it is in here. */
   resolve(chain: readonly string[], specifier: string): string
-  /** What is not in the bundle. */
+  /** A package that is not in the bundle, as `import` gives it: only where its manifest can be asked for. */
+  import(chain: readonly string[], name: string): Promise<unknown>
+  /** What else is not in the bundle. */
   require(chain: readonly string[], specifier: string): unknown
 }
 
@@ -64,6 +66,13 @@ const HOST: BundleHost = {
     const thread = THREADS[specifier]
     if (thread !== undefined) return pathToFileURL(join(__dirname, `${thread}.start.cjs`)).href
     return pathToFileURL(createRequire(packagePath(chain)).resolve(specifier)).href
+  },
+  import(chain, name) {
+    const manifest = createRequire(packagePath(chain)).resolve(`${name}/package.json`)
+    const { exports } = JSON.parse(readFileSync(manifest, 'utf8')) as {
+      readonly exports: { readonly '.': { readonly import: { readonly default: string } } }
+    }
+    return import(pathToFileURL(join(dirname(manifest), exports['.'].import.default)).href)
   },
   require: (chain, specifier) => createRequire(packagePath(chain))(specifier),
 }
