@@ -164,9 +164,7 @@ export class Collection implements AsyncDisposable {
     for (;;) {
       await sleep(BEAT, undefined, { signal, ref: false }).catch(() => {})
       if (signal.aborted) return
-      await this.#tell(this.#keys, {}).catch((error: unknown) => {
-        this.#failure ??= error
-      })
+      await this.#tell(this.#keys, {}).catch(() => {})
     }
   }
 
@@ -175,6 +173,10 @@ export class Collection implements AsyncDisposable {
     const told = this.#turn
       .catch(() => {})
       .then(() => this.#write(`step ${this.#id} ${++this.#step}`, keys, options))
+    // Then nothing is told at the end either: it is somebody else's turn.
+    told.catch((error: unknown) => {
+      this.#failure ??= error
+    })
     this.#turn = told
     return told
   }
