@@ -52,6 +52,27 @@ export function tryLock(descriptor: number, kind: LockKind): boolean | undefined
   return calls === null ? undefined : calls.flock(descriptor, OPERATION[kind] | LOCK_NB) === 0
 }
 
+/** The call was interrupted. */
+const EINTR = 4
+
+/**
+ * Does something while no other process or thread does it with the same file, however long that takes. Where files cannot
+ * be locked it is done at once.
+ *
+ * @param path a file that exists; opened for reading
+ */
+export function oneAtATime<T>(path: string, work: () => T): T {
+  if (calls === undefined) calls = loadCalls()
+  if (calls === null) return work()
+  const descriptor = openSync(path, 'r')
+  try {
+    while (calls.flock(descriptor, OPERATION.exclusive) !== 0 && calls.errno() === EINTR);
+    return work()
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
 /** Out of space, and over the quota. */
 const FULL = [28, 122]
 

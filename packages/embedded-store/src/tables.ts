@@ -5,7 +5,7 @@ import { keyOfText } from './batch.js'
 import { type Condemnable, Condemned } from './condemned.js'
 import { type EntryChange, TABLES, type TableName } from './entry-record.js'
 import { EmbeddedStoreError, wrapError } from './errors.js'
-import { MutexLock } from './file-lock.js'
+import { MutexLock, oneAtATime } from './file-lock.js'
 import { RESERVE, TableRoom } from './table-room.js'
 import {
   decodeLocation,
@@ -60,7 +60,7 @@ export class Tables {
   readonly #tables: Opened['tables']
   readonly condemned: Condemned
   readonly #walks = new Set<Iterator<unknown>>()
-  readonly #mutexes: MutexLock | undefined
+  #mutexes: MutexLock | undefined
   readonly #room: TableRoom
   #failure: EmbeddedStoreError | undefined
   #closed = false
@@ -72,23 +72,28 @@ export class Tables {
     const writable = readOnly ? prepareReading(path) : prepareTables(path)
     checkDataFile(path)
     try {
-      this.#root = open<Buffer, Uint8Array>({
-        path,
-        noSubdir: false,
-        encoding: 'binary',
-        keyEncoding: 'binary',
-        maxDbs: 16,
-        maxReaders: 1022,
-        mapSize,
-        noMemInit: true,
-        // All who open an environment in one process share it: a reader must not keep the others from writing.
-        readOnly: !writable,
-        // With overlapping syncs a commit shows itself before it is on disk, and stays even if it never gets there.
-        overlappingSync: false,
-        // Batching by event turn makes promises of its own that nobody can catch when a commit fails.
-        eventTurnBatching: false,
+      // LMDB (lmdb 3.5.6) waits for whoever opens it first to make its lock file ready. Where that one is killed meanwhile, it
+      // goes on with what is in there, and loses what was committed. So nobody opens it while somebody else does.
+      this.#root = oneAtATime(join(path, 'data.mdb'), () => {
+        const root = open<Buffer, Uint8Array>({
+          path,
+          noSubdir: false,
+          encoding: 'binary',
+          keyEncoding: 'binary',
+          maxDbs: 16,
+          maxReaders: 1022,
+          mapSize,
+          noMemInit: true,
+          // All who open an environment in one process share it: a reader must not keep the others from writing.
+          readOnly: !writable,
+          // With overlapping syncs a commit shows itself before it is on disk, and stays even if it never gets there.
+          overlappingSync: false,
+          // Batching by event turn makes promises of its own that nobody can catch when a commit fails.
+          eventTurnBatching: false,
+        })
+        if (!beside) this.#mutexes = MutexLock.take(join(path, 'lock.mdb'))
+        return root
       })
-      if (!beside) this.#mutexes = MutexLock.take(join(path, 'lock.mdb'))
       let opened = this.#openAll(false)
       // In one transaction: each of its own would wait for the disk. Where nothing is missing there is none at all: it would
       // wait for another instance's, which may be waiting for this thread.
