@@ -52,21 +52,26 @@ export function tryLock(descriptor: number, kind: LockKind): boolean | undefined
   return calls === null ? undefined : calls.flock(descriptor, OPERATION[kind] | LOCK_NB) === 0
 }
 
-/** The call was interrupted. */
-const EINTR = 4
+/** How long others are waited for, in milliseconds, and how often they are asked. */
+const PATIENCE = 60_000
+const RETRY = 2
+const NEVER = new Int32Array(new SharedArrayBuffer(4))
 
 /**
- * Does something while no other process or thread does it with the same file, however long that takes. Where files cannot
- * be locked it is done at once.
+ * Does something while no other process or thread does it with the same file. Where files cannot be locked it is done at
+ * once.
  *
  * @param path a file that exists; opened for reading
+ * @throws {@link EmbeddedStoreError} `busy` when somebody keeps it for a minute: one that is stopped, or means no good
  */
 export function oneAtATime<T>(path: string, work: () => T): T {
-  if (calls === undefined) calls = loadCalls()
-  if (calls === null) return work()
   const descriptor = openSync(path, 'r')
   try {
-    while (calls.flock(descriptor, OPERATION.exclusive) !== 0 && calls.errno() === EINTR);
+    const until = performance.now() + PATIENCE
+    while (tryLock(descriptor, 'exclusive') === false) {
+      if (performance.now() > until) throw new EmbeddedStoreError('busy', `somebody keeps ${path} locked`)
+      Atomics.wait(NEVER, 0, 0, RETRY)
+    }
     return work()
   } finally {
     closeSync(descriptor)
