@@ -1,4 +1,4 @@
-import type { Entry, Operator } from 'opendal'
+import type { Entry, Operator, ReadOptions } from 'opendal'
 import type { CallOptions } from '../call-options.js'
 import { abortable } from '../concurrency/abortable.js'
 import { ByteSemaphore } from '../concurrency/semaphore.js'
@@ -74,7 +74,7 @@ export class OpendalObjectStore implements ObjectStore {
     assertGetOptions(options)
     const { range, maxSize } = options
     if (range !== undefined) return this.#getRange(key, range, options)
-    const content = await this.#run(`read object ${key}`, options, absent, () => this.#operator.read(key))
+    const content = await this.#run(`read object ${key}`, options, absent, () => this.#read(key))
     if (content !== undefined) assertMaxSize(this.name, key, content.length, maxSize)
     return content && plain(content)
   }
@@ -205,6 +205,17 @@ export class OpendalObjectStore implements ObjectStore {
     }
   }
 
+  /** Apache forbids reading what is removed between its look at the file and its opening it: so it is asked once more. */
+  async #read(key: string, options?: ReadOptions): Promise<Buffer> {
+    try {
+      return await this.#operator.read(key, options)
+    } catch (error) {
+      if (this.#folders === undefined || new OpendalFailure(error).status !== 403) throw error
+      await this.#operator.stat(key)
+      return await this.#operator.read(key, options)
+    }
+  }
+
   /** Most ranges lie within their object: how long it is, is asked only when one turns out not to. */
   async #getRange(
     key: string,
@@ -213,7 +224,7 @@ export class OpendalObjectStore implements ObjectStore {
   ): Promise<Uint8Array | undefined> {
     const action = `read object ${key}`
     const read = ({ offset, length }: ObjectRange) =>
-      this.#operator.read(key, { offset: BigInt(offset), size: BigInt(length) })
+      this.#read(key, { offset: BigInt(offset), size: BigInt(length) })
     // Nothing is not asked for, and what is certainly too large neither.
     if (range.length > 0 && range.length <= (options.maxSize ?? range.length)) {
       const content = await this.#run(action, options, absentOrOutOfRange, () => read(range))
