@@ -6,15 +6,14 @@
 // Ends with an error where anything is not as it should be. Everything is made in a folder of its own, which goes at the end.
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash, randomFillSync } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
+import { freePort } from './free-port.mjs'
 
 const NEVE = fileURLToPath(new URL('../packages/cli/dist/neve.js', import.meta.url))
 const MIB = 2 ** 20
@@ -124,11 +123,13 @@ function writeTree(path, size) {
 async function importTrees(names, size, isKept) {
   const trees = names.map((name) => join(folder, name))
   const digests = trees.map((tree) => writeTree(tree, size))
-  const paths = (await neve(['import', ...trees], { quiet: true })).trim().split('\n')
+  // A collection beside it takes what has no root the moment that the import has ended.
+  const root = trees.length === 1 && isKept(0) ? ['--add-root', names[0] ?? ''] : []
+  const paths = (await neve(['import', ...root, ...trees], { quiet: true })).trim().split('\n')
   for (const tree of trees) rmSync(tree, { recursive: true })
   for (const [i, path] of paths.entries()) {
     if (!isKept(i)) continue
-    await neve(['root', 'add', names[i] ?? '', path], { quiet: true })
+    if (root.length === 0) await neve(['root', 'add', names[i] ?? '', path], { quiet: true })
     for (const [file, digest] of digests[i] ?? []) kept.set(`${basename(path)}/${file}`, digest)
   }
   return paths
@@ -166,14 +167,6 @@ async function serve(args, whenReady) {
   for (const until = performance.now() + 30_000; !(await whenReady().catch(() => false)); await sleep(50)) {
     expect(performance.now() < until && child.exitCode === null, `neve ${args.join(' ')} to be ready`)
   }
-}
-
-async function freePort() {
-  const server = createServer()
-  await once(server.listen(0, '127.0.0.1'), 'listening')
-  const address = server.address()
-  await once(server.close(), 'close')
-  return typeof address === 'object' ? address?.port : undefined
 }
 
 async function serveAndUse() {

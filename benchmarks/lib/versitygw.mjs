@@ -1,10 +1,11 @@
 // The S3 server that scripts/test-servers.mjs builds, on a port of its own, over a folder.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../scripts/free-port.mjs'
 
 const SERVERS = process.env['NEVE_TEST_SERVERS'] ?? join(homedir(), '.cache/neve-test-servers')
 const PROGRAM = join(SERVERS, 'bin/versitygw')
@@ -38,16 +39,6 @@ export async function startVersitygw(folder) {
       await ended
     },
   }
-}
-
-/** @returns {Promise<number>} */
-async function freePort() {
-  const server = createServer()
-  await new Promise((resolve) => server.listen(0, '127.0.0.1', () => resolve(undefined)))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
 
 /**

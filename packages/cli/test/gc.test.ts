@@ -47,6 +47,21 @@ test('what has a root stays, the rest goes, and its space with it', async () => 
   expect((await run('cat', two)).stdout.toString()).toBe('two '.repeat(5000))
 })
 
+test('what is imported with a root has never been garbage', async () => {
+  const { run } = newStore()
+  const [one, two, three] = files() as [string, string, string]
+  const imported = await run('import', '--add-root', 'one', one)
+  expect(imported).toMatchObject({ code: 0, stderr: '' })
+  expect((await run('root', 'list')).lines).toEqual([`one\t${imported.lines[0]}`])
+  const { lines } = await run('import', two)
+  expect((await run('gc', '--older-than', '0')).lines).toEqual(lines)
+  expect(await run('import', '--add-root', 'both', two, three)).toMatchObject({ code: 2, lines: [] })
+  expect(await run('import', '--add-root', '', three)).toMatchObject({
+    code: 1,
+    stderr: expect.stringMatching(ONE_LINE),
+  })
+})
+
 test('without roots nothing goes, unless that is meant', async () => {
   const { run } = newStore()
   const { lines } = await run('import', ...files())
@@ -61,6 +76,8 @@ test('without roots nothing goes, unless that is meant', async () => {
 test('garbage goes while a daemon runs and serves', async () => {
   const daemon = await serving('--gc-grace', '0s')
   const [one, two] = files()
+  const refused = await neve(['import', '--add-root', 'one', one!, ...daemon.at])
+  expect([refused.code, refused.stderr]).toEqual([2, expect.stringContaining('embedded store')])
   const imported = await neve(['import', one!, two!, ...daemon.at])
   const [kept, garbage] = imported.lines as [string, string]
   const here = ['--store', daemon.store]

@@ -1,23 +1,15 @@
 import { spawn, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
 import { chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { encodeNixbase32 } from '@neve/nix-compat'
 import { describe, expect, onTestFinished, test } from 'vitest'
+import { freePort } from '../../../scripts/free-port.mjs'
 import { startDaemon } from './servers.js'
 import { missingProgram, NEVE, neve, ONE_LINE, requireReal, sampleTree, temporaryFolder } from './support.js'
 
 const README = fileURLToPath(new URL('../../../README.md', import.meta.url))
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '::1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 /** What real Nix has of its own (spec 09 section 16). */
 function nixEnvironment(folder: string): NodeJS.ProcessEnv {
@@ -50,7 +42,7 @@ describe('neve nar-bridge', () => {
     const lines = /```sh\n(path=\$\(neve import[\s\S]*?)```/.exec(readFileSync(README, 'utf8'))![1]!
     expect(lines.trimEnd().split('\n').length).toBe(5)
     const folder = temporaryFolder()
-    const port = await freePort()
+    const port = await freePort('::1')
     renameSync(sampleTree(folder), join(folder, 'result'))
     const bin = join(folder, 'bin')
     mkdirSync(bin)

@@ -1,25 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { encodeNixbase32 } from '@neve/nix-compat'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { freePort } from '../../../scripts/free-port.mjs'
 import { COMPLICATED, fileHash, SYMLINK_INFO } from './fixtures.js'
 import { programIsThere } from './private-nix.js'
 import { memoryStore, served, temporaryFolder } from './support.js'
 
 const NGINX = '/usr/sbin/nginx'
 const GUIDE = fileURLToPath(new URL('../../../docs/binary-cache.md', import.meta.url))
-
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as { port: number }
-  await new Promise((resolve) => server.close(resolve))
-  return port
-}
 
 /** nginx with the server of the guide in front of a bridge, without its TLS; ended with the test. */
 async function inFrontOf(url: string): Promise<string> {

@@ -17,12 +17,14 @@ import { temporaryFolder } from './support.js'
  * collect garbage at once; they are killed and stopped at any moment, and open the store anew all the time. The model says
  * which roots there must be, and that everything below a root can be read.
  *
- * NEVE_MODEL_STEPS says how long it is, NEVE_MODEL_SEED makes it run again as it was, as far as the machine lets it.
+ * NEVE_MODEL_STEPS says how long it is, NEVE_MODEL_SEED makes it run again as it was, as far as the machine lets it. With
+ * NEVE_MODEL_HARD=1 every second session is killed, and the tables are rebuilt every 20 steps.
  */
 const STEPS = Number(process.env['NEVE_MODEL_STEPS'] ?? 1000)
 const SEED = Number(process.env['NEVE_MODEL_SEED'] ?? randomInt(2 ** 31))
+const HARD = process.env['NEVE_MODEL_HARD'] === '1'
 /** After so many of them everything is looked at. */
-const ROUND = 150
+const ROUND = HARD ? 20 : 150
 const CHILD = fileURLToPath(new URL('./gc-model-child.mjs', import.meta.url))
 const WORKERS = 3
 
@@ -169,7 +171,7 @@ async function follow(
     if (step === 'unroot') model.roots.delete(name as string)
     if (step === 'unroot' || step === 'root') model.unsure.set(name as string, number as number)
   }
-  const kill = next(6) === 0
+  const kill = next(HARD ? 2 : 6) === 0
   const stop = !kill && next(12) === 0
   const at = next(1 + next(120))
   worker.tell(session)
@@ -233,7 +235,7 @@ it(`loses nothing that a root keeps (seed ${SEED})`, async () => {
           while (counts.steps < round) await runSession(worker, model, plan(model, next), next)
         }),
       )
-      await checkAll(folder, model, next(3) === 0)
+      await checkAll(folder, model, HARD || next(3) === 0)
     }
   } finally {
     for (const worker of workers) worker.signal('SIGKILL')

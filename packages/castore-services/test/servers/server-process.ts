@@ -1,9 +1,10 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { chmodSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
-import { connect, createServer } from 'node:net'
+import { connect } from 'node:net'
 import { homedir, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { freePort } from '../../../../scripts/free-port.mjs'
 
 /** Where `scripts/test-servers.mjs` puts what it builds. */
 export const SERVER_FOLDER = process.env['NEVE_TEST_SERVERS'] ?? join(homedir(), '.cache/neve-test-servers')
@@ -92,16 +93,6 @@ export class ServerProcess {
       await sleep(25)
     }
   }
-}
-
-/** A port that was free a moment ago. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  const address = server.address()
-  await new Promise((resolve) => server.close(resolve))
-  if (address === null || typeof address === 'string') throw new Error('no port')
-  return address.port
 }
 
 function accepts(port: number): Promise<boolean> {

@@ -8,9 +8,11 @@ import { checkImportName, importNames, type NamedPath } from '../import-names.js
 import { ImportTotals, importedJson } from '../import-report.js'
 import { UsageError } from '../messages.js'
 import { startImportProgress } from '../progress/import-progress.js'
+import { rootAdder } from '../roots.js'
 
 interface ImportOptions extends GlobalOptions {
   readonly name?: string
+  readonly addRoot?: string
   readonly json?: boolean
   readonly directorySizes: DirectorySizes
   readonly fileCache: boolean
@@ -23,6 +25,7 @@ Examples:
 
   $ neve import --name source .
   $ neve import --json a b | jq -r .narHash
+  $ neve import --add-root result ./result
 
 Store paths are printed in the order of the arguments, each once it is safely on disk. All names are checked first;
 a path that cannot be imported is reported, and the others are imported all the same.
@@ -38,6 +41,10 @@ export function importCommand(context: Context): Command {
     .option(
       '--name <name>',
       'the name in the store path, of a single path (default: the last part of the path)',
+    )
+    .option(
+      '--add-root <name>',
+      'keep a single path when garbage is collected, under this name (see "neve root")',
     )
     .option('--json', 'print one JSON object a line')
     .addOption(directorySizesOption())
@@ -57,13 +64,19 @@ async function importPaths(
     if (paths.length !== 1) throw new UsageError(`--name needs exactly one path, got ${paths.length}`)
     checkImportName(options.name)
   }
+  if (options.addRoot !== undefined && paths.length !== 1) {
+    throw new UsageError(`--add-root needs exactly one path, got ${paths.length}`)
+  }
   const named = importNames(context, paths, options.name)
   if (named.length === 0) return
   await using store = await context.openStore(options, 'write')
+  const addRoot = options.addRoot === undefined ? undefined : rootAdder(context, options, store)
   const totals = new ImportTotals()
   for (const path of named) {
     const imported = await importOne(context, store, path, options)
     if (imported === undefined) continue
+    // As long as the store is open, what was imported is no garbage.
+    await addRoot?.({ name: options.addRoot!, target: imported.storePath })
     totals.add(imported)
     const { stdout } = context.io
     await stdout.write(

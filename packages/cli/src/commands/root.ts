@@ -8,6 +8,7 @@ import { openEmbedded } from '../local-store.js'
 import { UsageError } from '../messages.js'
 import { objectStoreAddress, openObjects } from '../object-store-address.js'
 import { jsonLine } from '../output/names.js'
+import { addToObjects } from '../roots.js'
 import { parseStorePaths } from '../store-paths.js'
 
 interface RootOptions extends GlobalOptions {
@@ -60,7 +61,11 @@ async function change(
     throw new UsageError('root remove takes a name only')
   }
   const objects = objectStoreAddress(options)
-  if (objects !== undefined) return changeObjects(objects, name, root, context)
+  if (objects !== undefined) {
+    return root === undefined
+      ? removeFromObjects(objects, name, context)
+      : addToObjects(objects, root, context)
+  }
   const { setRoot, removeRoot } = await import('@neve/store-pathinfo/gc')
   await using store = await openEmbedded(context, options, 'write', 'root')
   if (root === undefined) await removeRoot(store.engine, name)
@@ -102,21 +107,10 @@ async function print(
   }
 }
 
-async function changeObjects(
-  address: string,
-  name: string,
-  root: Root | undefined,
-  { io: { signal } }: Context,
-): Promise<void> {
-  if (root !== undefined && 'folder' in root) {
-    throw new UsageError(
-      '--folder is for embedded stores: a folder is on one machine, an object store on none',
-    )
-  }
-  const { setObjectRoot, removeObjectRoot } = await import('@neve/store-pathinfo/object-gc')
+async function removeFromObjects(address: string, name: string, { io: { signal } }: Context): Promise<void> {
+  const { removeObjectRoot } = await import('@neve/store-pathinfo/object-gc')
   await using opened = await openObjects(address)
-  if (root === undefined) await removeObjectRoot(opened.store, name, { signal })
-  else await setObjectRoot(opened.store, root, { signal })
+  await removeObjectRoot(opened.store, name, { signal })
 }
 
 function rootOf(name: string, target: string | undefined, { folder }: RootOptions): Root {
