@@ -15,6 +15,7 @@ const THREADS: Readonly<Record<string, string>> = {
   '@neve/fs-fuse/chunk-thread': 'chunk-thread',
   '@neve/fs-fuse/page-feeder-thread': 'page-feeder-thread',
   '@neve/store-pathinfo/nar-hash-thread': 'nar-hash-thread',
+  '@neve/store-pathinfo/sha256-thread': 'sha256-thread',
   './mount-thread.js': 'mount-thread',
 }
 

@@ -1,5 +1,8 @@
+import { once } from 'node:events'
 import { rmSync, writeFileSync } from 'node:fs'
+import { get, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
+import { text as streamText } from 'node:stream/consumers'
 import { describe, expect, test } from 'vitest'
 import { startDaemon } from './servers.js'
 import { temporaryFolder } from './support.js'
@@ -8,6 +11,12 @@ async function bridge(...args: string[]) {
   const store = join(temporaryFolder(), 'store')
   const daemon = await startDaemon(['-l', '127.0.0.1:0', '--store', store, ...args], {}, 'nar-bridge')
   return { ...daemon, url: daemon.urls[0]! }
+}
+
+/** Asks over a connection of its own. */
+async function askAlone(url: string): Promise<string> {
+  const [reply] = (await once(get(url, { agent: false }), 'response')) as [IncomingMessage]
+  return await streamText(reply)
 }
 
 /** The value of a line of what Prometheus reads. */
@@ -69,6 +78,28 @@ describe('/metrics', () => {
     await (await fetch(`${url}/${'0'.repeat(32)}.ls`)).text()
     expect(value(await metrics(), lookups)).toBe(before + 1)
     expect(value(text, 'process_resident_memory_bytes')).toBeGreaterThan(1e6)
+  })
+
+  test('is of all workers together, whichever answers, and of a scrub', async () => {
+    const scrub = ['--scrub-every', '7d']
+    const store = join(temporaryFolder(), 'store')
+    const args = ['--http', '127.0.0.1:0', '-l', '127.0.0.1:0', '--workers', '2', '--store', store, ...scrub]
+    const daemon = await startDaemon(args, {}, 'daemon')
+    const url = daemon.urls.find((one) => one.startsWith('http:'))!
+    // Each of these connections goes to the next worker.
+    const ask = (path: string) => askAlone(`${url}${path}`)
+    for (let i = 0; i < 6; i++) await ask('/nix-cache-info')
+    const info = 'neve_http_requests_total{route="cache-info",method="GET",status="200"}'
+    let texts: string[] = []
+    do texts = [await ask('/metrics'), await ask('/metrics')]
+    while (texts.some((text) => value(text, info) < 6))
+    for (const text of texts) {
+      expect(value(text, info)).toBe(6)
+      expect(value(text, 'neve_http_request_duration_seconds_count{route="cache-info"}')).toBe(6)
+      expect(text.split('\n')).toContain('neve_scrub_runs 0')
+      expect(text.match(/^# TYPE neve_http_requests_total /gm)).toHaveLength(1)
+    }
+    expect(await daemon.stop()).toBe(0)
   })
 
   test('does not grow with what clients make up', async () => {

@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream'
 import type { StoreOperation } from '@neve/castore-services/telemetry'
 import type { Store } from '@neve/store-pathinfo'
 import type { Context } from '../context.js'
+import type { MetricsSnapshot } from '../http/http-metrics.js'
 import type { HttpServing } from '../http/http-protocol.js'
 import { describe } from '../messages.js'
 import type { GcState } from './gc-schedule.js'
@@ -31,6 +32,8 @@ export interface StoreServer {
   observeScrub?(state: ScrubState): void
   /** The same of collections of garbage. */
   observeGc?(state: GcState): void
+  /** What it has counted, if it has metrics. */
+  snapshot?(): Promise<MetricsSnapshot | undefined>
   /** Takes no more calls, lets those that run end for so many milliseconds, and closes the store. */
   close(grace: number): Promise<void>
 }
@@ -43,11 +46,16 @@ export interface ProtocolServer {
   close(grace: number): Promise<void>
 }
 
-/** Opens the store that the options name, and makes one server of it for all that is to be served. */
+/**
+ * Opens the store that the options name, and makes one server of it for all that is to be served.
+ *
+ * @param measureAll what all processes that serve the same have counted. Default: this one does it alone
+ */
 export async function openServer(
   context: Context,
   options: DaemonOptions,
   services: ServedServices,
+  measureAll?: () => Promise<readonly MetricsSnapshot[] | undefined>,
 ): Promise<StoreServer> {
   const [{ AccessTokens }, { readTls }, { observedStore, storeBackends }, { LeaseRenewal }] =
     await Promise.all([
@@ -83,7 +91,7 @@ export async function openServer(
     }
     if (services.http !== undefined && metrics !== undefined) {
       const { httpServer } = await import('../http/http-protocol.js')
-      servers.http = await httpServer({ ...parts, store, metrics, serving: services.http })
+      servers.http = await httpServer({ ...parts, store, metrics, measureAll, serving: services.http })
     }
   } catch (error) {
     await lease.close()
@@ -101,6 +109,7 @@ export async function openServer(
     },
     observeScrub: (state) => metrics?.setScrub(state),
     observeGc: (state) => metrics?.setGc(state),
+    snapshot: async () => await metrics?.snapshot(),
     async close(grace) {
       stopping.abort()
       await lease.close()

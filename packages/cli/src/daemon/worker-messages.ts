@@ -1,4 +1,7 @@
+import type { MetricsSnapshot } from '../http/http-metrics.js'
+import type { GcState } from './gc-schedule.js'
 import type { DaemonOptions } from './options.js'
+import type { ScrubState } from './scrub.js'
 import type { ConnectionOrigin, ServedServices } from './store-server.js'
 
 /** What a worker is told. With a connection comes its socket. */
@@ -6,6 +9,13 @@ export type ToWorker =
   | { readonly start: WorkerInit }
   | { readonly connection: ConnectionOrigin }
   | { readonly reload: true }
+  /** What the process that listens has found out about the store. */
+  | { readonly scrub: ScrubState }
+  | { readonly gc: GcState }
+  /** To be answered with what it has counted, and this number. */
+  | { readonly measure: number }
+  /** What all workers have counted; undefined where one does not answer. */
+  | { readonly measured: readonly MetricsSnapshot[] | undefined }
   /** Milliseconds for calls that run. */
   | { readonly stop: number }
 
@@ -16,7 +26,11 @@ export interface WorkerInit {
   readonly debug: boolean
 }
 
-/** What a worker tells: connections may come. */
-export interface FromWorker {
-  readonly ready: true
-}
+/** What a worker tells. */
+export type FromWorker =
+  /** Connections may come. */
+  | { readonly ready: true }
+  /** Somebody asks what all workers have counted. */
+  | { readonly measureAll: true }
+  /** What it has counted itself. */
+  | { readonly measured: MetricsSnapshot; readonly round: number }

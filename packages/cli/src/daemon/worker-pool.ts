@@ -1,7 +1,11 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import type { MetricsSnapshot } from '../http/http-metrics.js'
+import { describe } from '../messages.js'
 import type { Logger } from '../observe/logger.js'
+import type { GcState } from './gc-schedule.js'
+import type { ScrubState } from './scrub.js'
 import type { ConnectionOrigin, StoreServer } from './store-server.js'
 import type { FromWorker, ToWorker, WorkerInit } from './worker-messages.js'
 
@@ -36,6 +40,8 @@ export class WorkerStartError extends Error {
 const MAX_WAITING = 1024
 /** How long to wait before a worker is started again that did not come to serve, in milliseconds. */
 const RESTART_DELAY = 1000
+/** How long a worker may take to say what it has counted, in milliseconds: it may be in the middle of something. */
+const MEASURING_TIME = 5000
 /** What a worker gets beyond the grace to close its store, in milliseconds. */
 const CLOSING_TIME = 5000
 
@@ -52,6 +58,10 @@ export class WorkerPool implements StoreServer {
   /** Those that take connections, the next one first. */
   readonly #serving: Worker[] = []
   readonly #waiting: Connection[] = []
+  #scrub: ScrubState | undefined
+  #gc: GcState | undefined
+  #round = 0
+  #measuring: Promise<readonly MetricsSnapshot[] | undefined> | undefined
   #started = false
   #closing: Promise<void> | undefined
 
@@ -90,6 +100,16 @@ export class WorkerPool implements StoreServer {
     for (const { process } of this.#workers) tell(process, { reload: true })
   }
 
+  observeScrub(scrub: ScrubState): void {
+    this.#scrub = scrub
+    for (const { process } of this.#workers) tell(process, { scrub })
+  }
+
+  observeGc(gc: GcState): void {
+    this.#gc = gc
+    for (const { process } of this.#workers) tell(process, { gc })
+  }
+
   close(grace: number): Promise<void> {
     this.#closing ??= this.#close(grace)
     return this.#closing
@@ -115,8 +135,12 @@ export class WorkerPool implements StoreServer {
     })
     let serves = false
     const ready = new Promise<void>((resolve, reject) => {
-      child.once('message', (_message: FromWorker) => {
+      child.on('message', (message: FromWorker) => {
+        if ('measureAll' in message) void this.#measure(child)
+        if (!('ready' in message)) return
         serves = true
+        if (this.#scrub !== undefined) tell(child, { scrub: this.#scrub })
+        if (this.#gc !== undefined) tell(child, { gc: this.#gc })
         this.#serving.push(worker)
         for (const connection of this.#waiting.splice(0)) this.#handOver(connection)
         resolve()
@@ -150,6 +174,24 @@ export class WorkerPool implements StoreServer {
     this.#restarts.add(timer)
   }
 
+  /** Tells a worker what all have counted. Whoever asks meanwhile gets the same. */
+  async #measure(asking: ChildProcess): Promise<void> {
+    this.#measuring ??= this.#measureAll(++this.#round).finally(() => {
+      this.#measuring = undefined
+    })
+    tell(asking, { measured: await this.#measuring })
+  }
+
+  async #measureAll(round: number): Promise<readonly MetricsSnapshot[] | undefined> {
+    try {
+      const all = await Promise.all(this.#serving.map(({ process }) => measured(process, round)))
+      return all.filter((snapshot) => snapshot !== undefined)
+    } catch (error) {
+      this.#log.warn(describe(error))
+      return undefined
+    }
+  }
+
   #retire(worker: Worker): void {
     const at = this.#serving.indexOf(worker)
     if (at >= 0) this.#serving.splice(at, 1)
@@ -178,6 +220,35 @@ export class WorkerPool implements StoreServer {
       })
     }
   }
+}
+
+/**
+ * What a worker has counted; undefined of one that ends before it has said so.
+ *
+ * @throws Error where it does not answer in time
+ */
+function measured(child: ChildProcess, round: number): Promise<MetricsSnapshot | undefined> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      over()
+      reject(new Error(`worker ${child.pid} has not said in ${MEASURING_TIME} ms what it has counted`))
+    }, MEASURING_TIME)
+    const over = (): void => {
+      clearTimeout(timer)
+      child.off('message', onMessage).off('exit', onExit)
+    }
+    const onMessage = (message: FromWorker): void => {
+      if (!('measured' in message) || message.round !== round) return
+      over()
+      resolve(message.measured)
+    }
+    const onExit = (): void => {
+      over()
+      resolve(undefined)
+    }
+    child.on('message', onMessage).once('exit', onExit)
+    tell(child, { measure: round })
+  })
 }
 
 /** A worker that is about to end need not hear it. */

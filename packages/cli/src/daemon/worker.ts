@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import { Context } from '../context.js'
+import type { MetricsSnapshot } from '../http/http-metrics.js'
 import type { Output } from '../io.js'
 import { openTelemetry } from '../observe/open-telemetry.js'
 import type { Telemetry } from '../observe/telemetry.js'
@@ -12,6 +13,8 @@ const NO_OUTPUT: Output = { isTerminal: false, write: async () => {}, flush: asy
 
 let server: StoreServer | undefined
 let telemetry: Telemetry | undefined
+/** Wait for what all workers have counted. */
+const asking: ((all: readonly MetricsSnapshot[] | undefined) => void)[] = []
 
 // They reach the whole group of processes; what to do says the one that listens.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
@@ -20,6 +23,10 @@ process.on('message', (message: ToWorker, socket?: Socket) => {
   if ('start' in message) void start(message.start)
   else if ('connection' in message) take(socket, message.connection)
   else if ('reload' in message) void server?.reload()
+  else if ('scrub' in message) server?.observeScrub?.(message.scrub)
+  else if ('gc' in message) server?.observeGc?.(message.gc)
+  else if ('measure' in message) void measure(message.measure)
+  else if ('measured' in message) for (const answer of asking.splice(0)) answer(message.measured)
   else void stop(message.stop)
 })
 
@@ -32,12 +39,28 @@ async function start({ options, services, debug }: WorkerInit): Promise<void> {
   try {
     await context.setLogging(options)
     telemetry = await openTelemetry(context)
-    server = await openServer(context, options, services)
-    process.send!({ ready: true } satisfies FromWorker)
+    server = await openServer(context, options, services, measureAll)
+    tell({ ready: true })
   } catch (error) {
     context.fail(error)
     process.exit(context.exitCode)
   }
+}
+
+function tell(message: FromWorker): void {
+  process.send!(message)
+}
+
+async function measure(round: number): Promise<void> {
+  const measured = await server?.snapshot?.()
+  if (measured !== undefined) tell({ measured, round })
+}
+
+function measureAll(): Promise<readonly MetricsSnapshot[] | undefined> {
+  return new Promise((resolve) => {
+    asking.push(resolve)
+    if (asking.length === 1) tell({ measureAll: true })
+  })
 }
 
 function take(socket: Socket | undefined, via: ConnectionOrigin): void {

@@ -1,9 +1,9 @@
 import type { StoreOperation } from '@neve/castore-services/telemetry'
 import type { Access } from '@neve/nar-bridge/server'
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { AggregatorRegistry, Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { GcState } from '../daemon/gc-schedule.js'
 import type { ScrubState } from '../daemon/scrub.js'
-import { DurationHistogram } from './duration-histogram.js'
+import { type DurationCounts, DurationHistogram } from './duration-histogram.js'
 
 /** Of requests, in seconds: from a narinfo in memory to a NAR of many GiB. */
 const SECONDS = [0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60, 600]
@@ -26,6 +26,12 @@ const ROUTES: readonly (readonly [string, RegExp])[] = [
   ['cache-info', /^\/nix-cache-info$/],
   ['operations', /^\/(?:healthz|metrics)$/],
 ]
+
+/** What one process has counted, in a form that can be sent to another. */
+export interface MetricsSnapshot {
+  readonly registry: Awaited<ReturnType<Registry['getMetricsAsJSON']>>
+  readonly seconds: DurationCounts
+}
 
 /** What this process has served over HTTP, in the words of Prometheus. */
 export class HttpMetrics {
@@ -51,12 +57,7 @@ export class HttpMetrics {
     labelNames: ['route'] as const,
     registers: [this.#registry],
   })
-  readonly #seconds = new DurationHistogram({
-    name: 'neve_http_request_duration_seconds',
-    help: 'from the headers of a request to the end of its reply',
-    label: 'route',
-    bounds: SECONDS,
-  })
+  readonly #seconds = requestSeconds()
 
   readonly #operations = new Histogram({
     name: 'neve_store_operation_duration_seconds',
@@ -116,6 +117,12 @@ export class HttpMetrics {
     return `${await this.#registry.metrics()}\n${this.#seconds.text()}`
   }
 
+  /** What was counted so far, for {@link metricsText} of several processes. */
+  async snapshot(): Promise<MetricsSnapshot> {
+    this.#handOver()
+    return { registry: await this.#registry.getMetricsAsJSON(), seconds: this.#seconds.counts() }
+  }
+
   #handOver(): void {
     for (const [kind, count] of this.#newRequests) {
       const [route, method, status] = kind.split(' ') as [string, string, string]
@@ -127,8 +134,29 @@ export class HttpMetrics {
   }
 }
 
+/** The text that Prometheus reads, of several processes together: what they have counted is added up. */
+export async function metricsText(snapshots: readonly MetricsSnapshot[]): Promise<string> {
+  const registry = AggregatorRegistry.aggregate(snapshots.map((snapshot) => snapshot.registry))
+  const seconds = requestSeconds()
+  for (const snapshot of snapshots) seconds.add(snapshot.seconds)
+  return `${await registry.metrics()}\n${seconds.text()}`
+}
+
+function requestSeconds(): DurationHistogram {
+  return new DurationHistogram({
+    name: 'neve_http_request_duration_seconds',
+    help: 'from the headers of a request to the end of its reply',
+    label: 'route',
+    bounds: SECONDS,
+  })
+}
+
+/** All processes of one store are told the same. */
+const TOLD = 'first'
+
 function scrubGauges(registry: Registry) {
-  const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [registry] })
+  const gauge = (name: string, help: string) =>
+    new Gauge({ name, help, aggregator: TOLD, registers: [registry] })
   return {
     runs: gauge('neve_scrub_runs', 'scrubs that came to their end'),
     bytes: gauge('neve_scrub_bytes', 'bytes that scrubs have read and compared'),
@@ -138,7 +166,8 @@ function scrubGauges(registry: Registry) {
 }
 
 function gcGauges(registry: Registry) {
-  const gauge = (name: string, help: string) => new Gauge({ name, help, registers: [registry] })
+  const gauge = (name: string, help: string) =>
+    new Gauge({ name, help, aggregator: TOLD, registers: [registry] })
   return {
     runs: gauge('neve_gc_runs', 'collections of garbage that came to their end'),
     removed: gauge('neve_gc_removed', 'entries of all kinds that were removed as garbage'),

@@ -7,7 +7,7 @@ import type { ProtocolServer } from '../daemon/store-server.js'
 import type { Logger } from '../observe/logger.js'
 import { shown } from './binary-cache.js'
 import type { CachePlan } from './cache-plan.js'
-import type { HttpMetrics } from './http-metrics.js'
+import type { HttpMetrics, MetricsSnapshot } from './http-metrics.js'
 import type { SitePlan } from './site.js'
 
 /** What is served over HTTP: binary caches of the store, or a tree of it as a web site. */
@@ -20,9 +20,15 @@ interface Served {
   close?(): Promise<void>
 }
 
+/** What is counted, here and by all processes that serve the same. */
+interface Measuring {
+  readonly metrics: HttpMetrics
+  readonly measureAll: (() => Promise<readonly MetricsSnapshot[] | undefined>) | undefined
+}
+
 /** Serves a store over HTTP. */
 export async function httpServer(
-  parts: ProtocolParts & { readonly serving: HttpServing; readonly metrics: HttpMetrics },
+  parts: ProtocolParts & Measuring & { readonly serving: HttpServing },
 ): Promise<ProtocolServer> {
   const { serving, options, tls, log } = parts
   const served =
@@ -55,11 +61,8 @@ async function openSite(parts: ProtocolParts, site: SitePlan): Promise<Served> {
   return { handler: await siteHandler(parts, site) }
 }
 
-async function openCaches(
-  parts: ProtocolParts & { readonly metrics: HttpMetrics },
-  plans: readonly CachePlan[],
-): Promise<Served> {
-  const { metrics, tokens, lease } = parts
+async function openCaches(parts: ProtocolParts & Measuring, plans: readonly CachePlan[]): Promise<Served> {
+  const { metrics, measureAll, tokens, lease } = parts
   const [{ openBinaryCaches }, { withOperations }] = await Promise.all([
     import('./binary-caches.js'),
     import('./operations.js'),
@@ -68,7 +71,7 @@ async function openCaches(
   const { backends } = caches
   const prefixes = plans.map(({ prefix }) => prefix).filter((prefix) => prefix !== '')
   return {
-    handler: withOperations(whileServed(caches.handler, lease), { backends, metrics, tokens }),
+    handler: withOperations(whileServed(caches.handler, lease), { backends, metrics, measureAll, tokens }),
     onAccess: (access) => metrics.count(belowPrefix(access, prefixes)),
     reload: () => caches.reload(),
     close: async () => await caches[Symbol.asyncDispose](),
