@@ -1,9 +1,8 @@
-import { createHash, type Hash } from 'node:crypto'
 import type { B3Digest } from '@neve/castore-model'
 import type { BlobWriter } from '@neve/castore-services'
 import type { WriteSession } from '@neve/embedded-store'
 import type { NarFileName } from '@neve/nix-compat'
-import { ingestNar } from '@neve/store-pathinfo'
+import { ingestNar, Sha256Stream } from '@neve/store-pathinfo'
 import type { BridgeStore } from './bridge-options.js'
 import type { BridgeRequest } from './exchange.js'
 import { HttpError } from './http-error.js'
@@ -39,7 +38,7 @@ export async function receiveNar(
   const sent = await sentNar(suffix, request.body)
   // What is not compressed is the NAR, which is hashed in any case.
   const isNar = sent.form === 'none'
-  const file = new SentFile(isNar ? undefined : digest)
+  using file = new SentFile(isNar ? undefined : digest)
   // There is no cheap way to write bzip2, and clients will ask for the file again.
   const kept = sent.form === 'bzip2' ? new KeptFile(await store.blobs.openWrite({ signal })) : undefined
   try {
@@ -59,27 +58,32 @@ export async function receiveNar(
 }
 
 /** Counts and hashes a file on its way. */
-class SentFile {
+class SentFile implements Disposable {
   readonly #expected: Uint8Array | undefined
-  readonly #hash: Hash | undefined
+  readonly #hash: Sha256Stream | undefined
   size = 0n
   #ended = false
 
   /** @param expected its SHA-256. Default: any, and nothing is hashed */
   constructor(expected: Uint8Array | undefined) {
     this.#expected = expected
-    this.#hash = expected && createHash('sha256')
+    this.#hash = expected && new Sha256Stream()
+  }
+
+  [Symbol.dispose](): void {
+    this.#hash?.discard()
   }
 
   async *checked(source: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array, void, undefined> {
     for await (const piece of source) {
       this.size += BigInt(piece.length)
-      this.#hash?.update(piece)
+      const room = this.#hash?.update(piece)
+      if (room !== undefined) await room
       yield piece
     }
     this.#ended = true
     if (this.#expected === undefined || this.#hash === undefined) return
-    const actual = this.#hash.digest()
+    const actual = Buffer.from(await this.#hash.digest())
     if (Buffer.compare(actual, this.#expected) === 0) return
     const expected = Buffer.from(this.#expected).toString('hex')
     throw new HttpError(400, `expected SHA-256 ${expected} as in the name, got ${actual.toString('hex')}`)

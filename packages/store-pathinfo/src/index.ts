@@ -81,6 +81,7 @@ export { metadataOf, type ReferenceClosureOptions, referenceClosure } from './pu
 export { type NarServices, type RenderNarOptions, renderNar } from './render-nar.js'
 export { PathInfoRoots, type StoreRoot } from './root-nodes.js'
 export type { OpenedCastore, OpenStoreOptions } from './service-opener.js'
+export { Sha256Stream } from './sha256-stream.js'
 export { type SharedContent, sharedContent } from './shared-content.js'
 export {
   type ImportPathOptions,

@@ -1,4 +1,3 @@
-import { createHash, type Hash } from 'node:crypto'
 import { type DirectorySizes, type Node, Path, PathComponent } from '@neve/castore-model'
 import type { BlobService, CallOptions, DirectoryService } from '@neve/castore-services'
 import { EmbeddedSessionBlobs, engineOf } from '@neve/castore-services/blob/embedded'
@@ -15,6 +14,7 @@ import { type ContentAddress, NixHasher } from '@neve/nix-compat'
 import { StoreError } from './errors.js'
 import type { NarMeasure } from './measure-nar.js'
 import { NarMismatchError } from './nar-mismatch-error.js'
+import { Sha256Stream } from './sha256-stream.js'
 
 /** The services that {@link ingestNar} writes to. */
 export interface NarTarget {
@@ -71,14 +71,14 @@ export async function ingestNar(
 ): Promise<IngestedNar> {
   const { signal, directorySizes } = options
   signal?.throwIfAborted()
-  const check = new NarCheck(options)
+  using check = new NarCheck(options)
   const engine = engineOf(blobs)
   // In an embedded store one sync is enough for all files, and for directories that are in the same one.
   const files = engine && new EmbeddedSessionBlobs(engine, options.session)
   const beside = files && besideFiles(directories, files.session, engine)
   await using uploader = new ConcurrentBlobUploader(files ?? blobs, { signal })
   const finish = async (): Promise<void> => {
-    check.finish()
+    await check.finish()
     await uploader.join()
     if (beside === undefined) await files?.commit()
   }
@@ -144,10 +144,10 @@ function childPath(open: readonly Path[], name: Uint8Array): Path {
 }
 
 /** Counts and hashes what comes by, and says in the end whether it is what was expected. */
-class NarCheck {
+class NarCheck implements Disposable {
   readonly #expected: IngestNarOptions
   readonly #limit: bigint
-  readonly #sha256: Hash = createHash('sha256')
+  readonly #sha256 = new Sha256Stream()
   readonly #ca: NixHasher | undefined
   #measure: NarMeasure | undefined
   #size = 0n
@@ -170,7 +170,8 @@ class NarCheck {
       this.#expected.signal?.throwIfAborted()
       this.#size += BigInt(piece.length)
       if (this.#size > this.#limit) throw this.#tooLong()
-      this.#sha256.update(piece)
+      const room = this.#sha256.update(piece)
+      if (room !== undefined) await room
       if (this.#expected.ca?.method === 'recursive') this.#ca?.update(piece)
       yield piece
     }
@@ -185,9 +186,13 @@ class NarCheck {
     }
   }
 
+  [Symbol.dispose](): void {
+    this.#sha256.discard()
+  }
+
   /** @throws NarMismatchError */
-  finish(): void {
-    const narSha256 = new Uint8Array(this.#sha256.digest())
+  async finish(): Promise<void> {
+    const narSha256 = await this.#sha256.digest()
     this.#measure = { narSize: this.#size, narSha256 }
     const { narSize, narSha256: expected, ca } = this.#expected
     if (narSize !== undefined && narSize !== this.#size) {
