@@ -18,6 +18,7 @@ import { withWorkDir } from './lib/work-dir.mjs'
 const ROUNDS = rounds(3)
 const LARGE = scaled(2 * 2 ** 30, 1 << 20)
 const READERS = 16
+const BLOCKS = ['4k', '128k']
 const FIO_SECONDS = Math.max(1, scaled(5))
 const MEMORY_LIMIT = 150 * 2 ** 20
 const READY_LIMIT = 0.3
@@ -59,7 +60,7 @@ await withWorkDir(async (dir) => {
   rows.push(...(await find('flat', `one directory of ${wide}`)))
   rows.push(...(await tar()))
   for (const kind of large) rows.push(...(await readAtRandom(kind)))
-  rows.push(await memory(), await ready())
+  rows.push(await memory(), ...(await ready()))
   printTable(rows)
   console.log('  What stands in brackets is without a mount.')
 
@@ -113,16 +114,37 @@ await withWorkDir(async (dir) => {
 
   /** What the bare loop takes for the same requests, and what the kernel does with what is in its cache. */
   async function readBare() {
-    const view = await bareMount(LARGE, dir.fresh('bare'))()
-    const read = async () => LARGE / (await run('cat', [view.path], { discard: true })).seconds
-    const [cold, , warm] = [await read(), await read(), await read()]
-    const random = await fio(view.path, '4k')
-    await view.close()
-    return [
-      compareRates(`(the bare loop from memory, ${size(LARGE)}, cold)`, cold),
-      compareRates('  (warm)', warm),
-      compareRates(`  (${READERS} random readers of 4k)`, random),
-    ]
+    const place = dir.fresh('bare')
+    /** @param {(path: string) => Promise<number>} job @param {'random' | 'text'} [content] */
+    const through = async (job, content) => {
+      dropCaches()
+      const view = await bareMount(LARGE, place, content)()
+      try {
+        return await job(view.path)
+      } finally {
+        await view.close()
+      }
+    }
+    const read = async (/** @type {string} */ path) =>
+      LARGE / (await run('cat', [path], { discard: true })).seconds
+    const out = [compareRates(`(the bare loop from memory, ${size(LARGE)}, cold)`, await through(read))]
+    for (const kind of large) {
+      const what = kind === 'random' ? 'verified' : 'expanded and verified'
+      out.push(compareRates(`  (${kind}, ${what} in the loop, cold)`, await through(read, kind)))
+    }
+    const warm = await through(async (path) => {
+      await read(path)
+      await read(path)
+      return await read(path)
+    })
+    out.push(compareRates('  (from memory, warm)', warm))
+    for (const block of BLOCKS) {
+      const rate = await through((path) => fio(path, block))
+      out.push(compareRates(`  (from memory, ${READERS} random readers of ${block}, cold)`, rate))
+      const verified = await through((path) => fio(path, block), 'random')
+      out.push(compareRates(`  (the same, each chunk verified in the loop)`, verified))
+    }
+    return out
   }
 
   /** @param {string} tree @param {string} what */
@@ -149,7 +171,7 @@ await withWorkDir(async (dir) => {
   /** @param {string} kind */
   async function readAtRandom(kind) {
     const out = []
-    for (const block of ['4k', '128k']) {
+    for (const block of BLOCKS) {
       const times = await compare(kind, async (path) => 1 / (await fio(path, block)))
       const { native, neve, bindfs } = times
       const what = `${kind}, ${READERS} random readers of ${block}`
@@ -184,27 +206,31 @@ await withWorkDir(async (dir) => {
     }
   }
 
+  /** The floor: a mount with nothing behind it, which Node.js and mount(8) have to start for, too. */
   async function ready() {
-    const mount = neveMount(store, names['small'] ?? '', mountpoint)
-    const times = await interleave(
+    const start = (/** @type {import('./lib/mounts.mjs').Mounter} */ mount) => async () => {
+      const begun = performance.now()
+      const view = await mount()
+      const time = (performance.now() - begun) / 1000
+      await view.close()
+      return time
+    }
+    const { ready, bare } = await interleave(
       {
-        ready: async () => {
-          const start = performance.now()
-          const view = await mount()
-          const time = (performance.now() - start) / 1000
-          await view.close()
-          return time
-        },
+        ready: start(neveMount(store, names['small'] ?? '', mountpoint)),
+        bare: start(bareMount(LARGE, dir.fresh('bare'))),
       },
       ROUNDS,
     )
-    const { ready: time } = times
-    return {
-      job: 'command started to mount answering',
-      ours: seconds(time),
-      target: `< ${seconds(READY_LIMIT)}`,
-      met: time < READY_LIMIT,
-    }
+    return [
+      {
+        job: 'command started to mount answering',
+        ours: seconds(ready),
+        target: `< ${seconds(READY_LIMIT)}`,
+        met: ready < READY_LIMIT,
+      },
+      { job: '  (the bare loop)', ours: seconds(bare) },
+    ]
   }
 })
 

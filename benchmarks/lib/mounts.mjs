@@ -65,12 +65,15 @@ export function neveMount(store, name, mountpoint) {
  *
  * @param {number} size in bytes
  * @param {string} mountpoint made here
+ * @param {'random' | 'text'} [content] what each chunk is expanded from and verified as before it is answered. Default:
+ *   neither is done
  * @returns {Mounter}
  */
-export function bareMount(size, mountpoint) {
+export function bareMount(size, mountpoint, content) {
   mkdirSync(mountpoint, { recursive: true })
   return async () => {
-    const child = spawn(process.execPath, [BARE, mountpoint, String(size)], { stdio: 'inherit' })
+    const args = [BARE, mountpoint, String(size), ...(content === undefined ? [] : [content])]
+    const child = spawn(process.execPath, args, { stdio: 'inherit' })
     return { path: join(mountpoint, 'file'), ...(await served(child, mountpoint)) }
   }
 }

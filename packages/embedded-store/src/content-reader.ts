@@ -40,7 +40,6 @@ export class ContentReader {
   readonly #files: SegmentFiles
   readonly #salt: number
   readonly #checksums: boolean | 'compressed'
-  readonly #header = new Uint8Array(RECORD_HEADER)
   #block: Uint8Array = new Uint8Array(0)
   #blockLength = 0
   #blockSegment = -1
@@ -117,27 +116,6 @@ export class ContentReader {
       location = this.#elsewhere(key, location, taken)
     }
     return undefined
-  }
-
-  /**
-   * Reads content that is stored as it is straight into `out`, without leaving the calling thread and without a copy in
-   * between. No checksum is verified: for whoever compares `out` with a digest.
-   *
-   * @returns false where it is stored in another form, has another length, or cannot be read: ask {@link readSync}
-   */
-  readRawSync(key: Uint8Array, out: Uint8Array): boolean {
-    this.#checkReady()
-    const location = this.#tables.locate(key)
-    if (location === undefined || location.storedLength !== out.length) return false
-    if (location.rawLength !== out.length) return false
-    try {
-      const length = this.#files.readvSync(location.segment, [this.#header, out], location.offset)
-      if (length !== RECORD_HEADER + out.length) return false
-    } catch {
-      return false
-    }
-    const header = parseHeader(this.#header, 0, RECORD_HEADER)
-    return header?.kind === RecordKind.content && !header.compressed && keyMatches(this.#header, 0, key)
   }
 
   /**

@@ -1,12 +1,4 @@
-import {
-  closeSync,
-  fstatSync,
-  openSync,
-  readdirSync,
-  readSync,
-  readvSync,
-  read as readWithCallback,
-} from 'node:fs'
+import { closeSync, fstatSync, openSync, readdirSync, readSync, read as readWithCallback } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { readU32, writeU32 } from './record.js'
@@ -100,11 +92,6 @@ export class SegmentFiles {
       filled += read
     }
     return filled
-  }
-
-  /** Reads from `offset` on into one array after the other, in one call; returns how many bytes there were. */
-  readvSync(id: number, into: readonly Uint8Array[], offset: number): number {
-    return readvSync(this.#file(id).descriptor, into, offset)
   }
 
   /** Closes the files that a compaction has removed. */

@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs'
+import { existsSync, openSync } from 'node:fs'
+import { join } from 'node:path'
 import { Collector, liftBeside, type StoredKey } from './collector.js'
 import type { Condemnable } from './condemned.js'
 import { ContentReader, type ContentReaderOptions } from './content-reader.js'
@@ -226,6 +227,12 @@ export class EmbeddedStore implements AsyncDisposable {
       throw new DamagedRecordError(keyHex(key), segment, location?.offset ?? 0, reason)
     }
     return content
+  }
+
+  /** Opens a segment for others to read. The descriptor is the caller's. Throws what `open(2)` does. */
+  openSegment(id: number): number {
+    this.#checkOpen()
+    return openSync(join(this.#layout.segments, segmentName(id)), 'r')
   }
 
   /** A reader for a walk through content, in the order in which it was written if possible. */

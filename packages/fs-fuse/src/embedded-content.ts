@@ -135,7 +135,7 @@ class EmbeddedFile implements FileContent {
   ): readonly Uint8Array[] | 'failed' | undefined {
     const surplus = inOrder ? [] : parts.filter(({ chunk }) => !pool.has(chunk))
     const found = pool.find(parts)
-    if (found === undefined && !pool.load(parts, ticket)) return 'failed'
+    if (found === undefined && !pool.load(parts, ticket, inOrder)) return 'failed'
     for (const { chunk } of surplus) pool.feed(chunk, ticket.node, chunk.start, this.#size)
     if (inOrder) this.#loadAhead(pool)
     return found
@@ -148,7 +148,7 @@ class EmbeddedFile implements FileContent {
     const run = this.#pieces.slice(this.#ahead, this.#ahead + AHEAD_CHUNKS)
     if (run.length === 0 || run[0]!.start > this.#next + AHEAD) return
     const parts = run.map((chunk) => ({ chunk, from: 0, to: chunk.size }))
-    if (pool.load(parts, undefined)) this.#ahead += run.length
+    if (pool.load(parts, undefined, true)) this.#ahead += run.length
   }
 
   close(): void {}

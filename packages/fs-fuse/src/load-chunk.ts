@@ -7,9 +7,6 @@ export interface ChunkName {
   readonly size: number
 }
 
-/** From so many bytes on, reading several at once gains less than the copy costs that it takes. */
-const LARGE = 64 * 1024
-
 /** A reader for chunks in the order in which they were written. Its bytes are compared with digests: no checksum is needed. */
 export function chunkReaderOf(engine: EmbeddedStore): ContentReader {
   return engine.contentReader({ checksums: false })
@@ -40,24 +37,12 @@ function tryLoad(
   out: Uint8Array,
 ): 'missing' | 'damaged' | undefined {
   try {
-    const atHand = reader.peek(digest.bytes)
-    if (atHand === undefined && size >= LARGE && reader.readRawSync(digest.bytes, out)) {
-      if (equalBytes(blake3.digest(out), digest.bytes)) return undefined
-    }
-    const stored = atHand ?? reader.readSync(digest.bytes)
+    const stored = reader.readSync(digest.bytes)
     if (stored === undefined) return 'missing'
     if (stored.rawLength !== size) return 'damaged'
-    const expanded = stored.compressed ? reader.expand(stored, out) : copied(stored.payload, out)
-    return expanded && equalBytes(blake3.digest(out), digest.bytes) ? undefined : 'damaged'
+    return reader.expand(stored, out) && equalBytes(blake3.digest(out), digest.bytes) ? undefined : 'damaged'
   } finally {
     // A thread that never waits would hold on to the state of the tables that it saw first.
     engine.refresh()
   }
-}
-
-/** Into shared memory, `set` copies word by word, with a twentieth of the speed: this is a plain memcpy. */
-function copied(bytes: Uint8Array, out: Uint8Array): boolean {
-  if (bytes.length !== out.length) return false
-  if (out.length > 0) Buffer.from(out.buffer, out.byteOffset, out.length).fill(bytes)
-  return true
 }

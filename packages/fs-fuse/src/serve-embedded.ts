@@ -40,7 +40,7 @@ async function serve(port: MessagePort, rootNodes: RootNodesOf | undefined): Pro
     const open = new OpenRoots(settings.counts, (slot, key) => tell({ kind: 'root', slot, key }))
     let pool: ChunkPool | undefined
     const content = new EmbeddedContent(engine, () => {
-      pool ??= new ChunkPool(settings.storePath, device!, settings.chunkCacheBytes ?? CHUNK_CACHE)
+      pool ??= new ChunkPool(engine, device!, settings.chunkCacheBytes ?? CHUNK_CACHE)
       return pool
     })
     const filesystem = new CastoreFilesystem({

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Worker } from 'node:worker_threads'
+import type { EmbeddedStore } from '@neve/embedded-store'
 import type { ReadTicket } from '../content.js'
 import type { ChunkName } from '../load-chunk.js'
 import {
@@ -10,6 +11,7 @@ import {
   JOBS,
   Job,
   MAX_PIECES,
+  nextTurn,
   type SharedChunks,
   SLOT_BYTES,
   Slot,
@@ -17,6 +19,7 @@ import {
   shareChunks,
   tellNews,
 } from './shared-chunks.js'
+import { SharedFiles } from './shared-files.js'
 
 /** Threads that load: some wait for the disk while others expand and hash. */
 const LOADERS = 4
@@ -37,19 +40,29 @@ export interface ChunkPart {
  * others answer requests. Used by the thread that serves, which alone decides what is dropped: what was used least of late.
  */
 export class ChunkPool {
+  readonly #engine: Pick<EmbeddedStore, 'locate' | 'openSegment' | 'refresh'>
   readonly #shared: SharedChunks
+  readonly #files: SharedFiles
   readonly #threads: readonly Worker[]
   readonly #ended: Promise<unknown>
   /** Slots by the digests of their chunks, the one that was used last at the end. */
   readonly #slots = new Map<string, number>()
   readonly #unused: number[]
+  #turn = 0
 
   /**
+   * @param engine stays the caller's
    * @param descriptor of the device; open until {@link close} has settled
    * @param cacheBytes how much memory chunks may take; there is a least
    */
-  constructor(storePath: string, descriptor: number, cacheBytes: number) {
-    this.#shared = shareChunks(storePath, descriptor, cacheBytes)
+  constructor(
+    engine: Pick<EmbeddedStore, 'locate' | 'openSegment' | 'refresh'>,
+    descriptor: number,
+    cacheBytes: number,
+  ) {
+    this.#engine = engine
+    this.#shared = shareChunks(descriptor, cacheBytes)
+    this.#files = new SharedFiles(engine, (file) => this.#isRead(file))
     this.#unused = Array.from({ length: this.#shared.slots.length / Slot.words }, (_, slot) => slot)
     const modules = [...Array.from({ length: LOADERS }, () => CHUNK_THREAD), FEEDER_THREAD]
     this.#threads = modules.map((module) => new Worker(new URL(module), { workerData: this.#shared }))
@@ -94,9 +107,11 @@ export class ChunkPool {
    * Has the chunks loaded, in order, by one thread.
    *
    * @param ticket the request that is to be answered with the parts; undefined when there is none
+   * @param inOrder whether they are for somebody who reads in order: then the disk is read in order, too, as the kernel likes
+   *   it that reads ahead
    * @returns false when it cannot be done now
    */
-  load(parts: readonly ChunkPart[], ticket: ReadTicket | undefined): boolean {
+  load(parts: readonly ChunkPart[], ticket: ReadTicket | undefined, inOrder: boolean): boolean {
     const { control, jobs, slots } = this.#shared
     const given = Atomics.load(control, Control.jobsGiven)
     const at = ((given >>> 0) % JOBS) * JOB_WORDS
@@ -113,6 +128,8 @@ export class ChunkPool {
     }
     jobs[at + Job.uniqueLow] = ticket?.uniqueLow ?? 0
     jobs[at + Job.uniqueHigh] = ticket?.uniqueHigh ?? 0
+    this.#turn = inOrder ? nextTurn(this.#turn) : this.#turn
+    jobs[at + Job.turn] = inOrder ? this.#turn : 0
     jobs[at + Job.pieces] = parts.length
     for (const [index, { from, to }] of parts.entries()) {
       jobs.set([pinned[index]!, from, to], at + Job.first + index * Job.piece)
@@ -151,6 +168,7 @@ export class ChunkPool {
     Atomics.store(this.#shared.control, Control.stop, 1)
     tellNews(this.#shared)
     await this.#ended
+    this.#files.close()
   }
 
   /** The slot of a chunk, which takes that of another if need be. */
@@ -162,15 +180,40 @@ export class ChunkPool {
       this.#slots.set(digest.key, known)
       return known
     }
-    const slot = this.#takeUnused()
-    if (slot === undefined) return undefined
+    const place = this.#find(digest.bytes, size)
+    const slot = place === undefined ? undefined : this.#takeUnused()
+    if (place === undefined || slot === undefined) return undefined
     const { slots } = this.#shared
     const at = slot * Slot.words
     slots[at + Slot.size] = size
+    slots[at + Slot.file] = place.file
+    slots[at + Slot.offset] = place.offset
+    slots[at + Slot.stored] = place.stored
     new Uint8Array(slots.buffer, 4 * (at + Slot.digest), digest.bytes.length).set(digest.bytes)
     Atomics.store(slots, at + Slot.state, SlotState.wanted)
     this.#slots.set(digest.key, slot)
     return slot
+  }
+
+  /** Where a chunk is stored. */
+  #find(digest: Uint8Array, size: number) {
+    const location = this.#engine.locate(digest)
+    // A thread that never waits would hold on to the state of the tables that it saw first.
+    this.#engine.refresh()
+    if (location === undefined || location.rawLength !== size) return undefined
+    const file = this.#files.of(location.segment)
+    return file === undefined ? undefined : { file, offset: location.offset, stored: location.storedLength }
+  }
+
+  /** Whether some thread may still read from an open file. */
+  #isRead(file: number): boolean {
+    const { slots } = this.#shared
+    for (let at = 0; at < slots.length; at += Slot.words) {
+      const state = Atomics.load(slots, at + Slot.state)
+      const reads = state === SlotState.loading || (state === SlotState.wanted && slots[at + Slot.pins]! > 0)
+      if (reads && slots[at + Slot.file] === file) return true
+    }
+    return false
   }
 
   #takeUnused(): number | undefined {

@@ -1,15 +1,16 @@
-import { writeSync, writevSync } from 'node:fs'
-import { B3Digest } from '@neve/castore-model'
-import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
+import { readSync, writeSync, writevSync } from 'node:fs'
+import { blake3, equalBytes } from '@neve/castore-model'
+import { expandInto, RECORD_HEADER } from '@neve/embedded-store/record'
 import { Errno } from '../errno.js'
-import { type ChunkName, chunkReaderOf, loadChunk } from '../load-chunk.js'
 import { OUT_HEADER } from '../protocol/constants.js'
 import {
   awaitSlot,
+  awaitTurn,
   Control,
   JOB_WORDS,
   JOBS,
   Job,
+  passTurn,
   type SharedChunks,
   SLOT_BYTES,
   Slot,
@@ -20,15 +21,12 @@ import {
 /** Loads chunks into shared memory, and answers the requests that wait for them, until it is told to stop. */
 export class ChunkWorker {
   readonly #shared: SharedChunks
-  readonly #engine: EmbeddedStore
-  readonly #reader: ContentReader
   readonly #head = new DataView(new ArrayBuffer(OUT_HEADER))
+  /** Room for frames as they are stored, one for each chunk of a job. */
+  readonly #frames: Buffer[] = []
 
-  /** @param engine stays the caller's */
-  constructor(shared: SharedChunks, engine: EmbeddedStore) {
+  constructor(shared: SharedChunks) {
     this.#shared = shared
-    this.#engine = engine
-    this.#reader = chunkReaderOf(engine)
   }
 
   /** Returns when all that was given is done, and there will be no more. */
@@ -57,43 +55,68 @@ export class ChunkWorker {
   }
 
   #do(job: Int32Array): void {
-    const pieces: Uint8Array[] = []
-    let whole = true
-    for (let at = Job.first, end = at + job[Job.pieces]! * Job.piece; at < end; at += Job.piece) {
-      const slot = job[at]!
-      this.#load(slot)
-      if (!awaitSlot(this.#shared, slot)) whole = false
-      const start = slot * SLOT_BYTES
-      pieces.push(this.#shared.bytes.subarray(start + job[at + 1]!, start + job[at + 2]!))
+    const slots = Array.from({ length: job[Job.pieces]! }, (_, n) => job[Job.first + n * Job.piece]!)
+    const turn = job[Job.turn]!
+    if (turn !== 0) awaitTurn(this.#shared, turn)
+    const claimed = slots.filter((slot) => this.#claim(slot))
+    // Nobody is waited for here: whoever is may wait for the next turn.
+    const frames = claimed.map((slot, n) => this.#read(slot, n))
+    if (turn !== 0) passTurn(this.#shared, turn)
+    for (const [n, slot] of claimed.entries()) this.#finish(slot, frames[n])
+    const whole = slots.map((slot) => awaitSlot(this.#shared, slot)).every(Boolean)
+    if (job[Job.uniqueLow] !== 0 || job[Job.uniqueHigh] !== 0) {
+      this.#answer(job, whole ? slots.map((slot, n) => this.#part(job, slot, n)) : undefined)
     }
-    if (job[Job.uniqueLow] !== 0 || job[Job.uniqueHigh] !== 0) this.#answer(job, whole ? pieces : undefined)
-    for (let at = Job.first, end = at + job[Job.pieces]! * Job.piece; at < end; at += Job.piece) {
-      unpin(this.#shared, job[at]!)
+    for (const slot of slots) unpin(this.#shared, slot)
+  }
+
+  #part(job: Int32Array, slot: number, n: number): Uint8Array {
+    const at = Job.first + n * Job.piece
+    return this.#shared.bytes.subarray(slot * SLOT_BYTES + job[at + 1]!, slot * SLOT_BYTES + job[at + 2]!)
+  }
+
+  /** @returns whether the chunk is this thread's to load: nobody else does or did */
+  #claim(slot: number): boolean {
+    const { wanted, loading } = SlotState
+    return (
+      Atomics.compareExchange(this.#shared.slots, slot * Slot.words + Slot.state, wanted, loading) === wanted
+    )
+  }
+
+  /** Reads what is stored: into the slot, if that is the chunk itself. @returns it, or undefined when it cannot be read */
+  #read(slot: number, n: number): Uint8Array | undefined {
+    const { slots } = this.#shared
+    const at = slot * Slot.words
+    const length = slots[at + Slot.stored]!
+    let out = this.#content(slot)
+    if (length !== out.length) {
+      this.#frames[n] ??= Buffer.allocUnsafeSlow(SLOT_BYTES)
+      out = this.#frames[n].subarray(0, length)
+    }
+    const from = (slots[at + Slot.offset]! >>> 0) + RECORD_HEADER
+    try {
+      return readSync(slots[at + Slot.file]!, out, 0, length, from) === length ? out : undefined
+    } catch {
+      return undefined
     }
   }
 
-  /** Loads a chunk, unless somebody else does or did. */
-  #load(slot: number): void {
-    const { slots, bytes } = this.#shared
+  /** Expands and verifies a chunk that was read. */
+  #finish(slot: number, stored: Uint8Array | undefined): void {
+    const { slots } = this.#shared
     const at = slot * Slot.words
-    const { wanted, loading } = SlotState
-    if (Atomics.compareExchange(slots, at + Slot.state, wanted, loading) !== wanted) return
-    const size = slots[at + Slot.size]!
-    const digest = new Uint8Array(B3Digest.LENGTH)
-    digest.set(new Uint8Array(slots.buffer, 4 * (at + Slot.digest), digest.length))
-    const out = bytes.subarray(slot * SLOT_BYTES, slot * SLOT_BYTES + size)
-    const isLoaded = this.#loads({ digest: B3Digest.from(digest), size }, out)
+    const out = this.#content(slot)
+    const isThere = stored !== undefined && (stored.length === out.length || expandInto(out, stored))
+    const digest = new Uint8Array(slots.buffer, 4 * (at + Slot.digest), 32)
     // Who serves is asked again for each page of what has failed, looks for itself, and tells of it.
-    Atomics.store(slots, at + Slot.state, isLoaded ? SlotState.ready : SlotState.failed)
+    const isSound = isThere && equalBytes(blake3.digest(out), digest)
+    Atomics.store(slots, at + Slot.state, isSound ? SlotState.ready : SlotState.failed)
     Atomics.notify(slots, at + Slot.state)
   }
 
-  #loads(chunk: ChunkName, out: Uint8Array): boolean {
-    try {
-      return loadChunk(this.#engine, chunk, this.#reader, out) === undefined
-    } catch {
-      return false
-    }
+  #content(slot: number): Uint8Array {
+    const size = this.#shared.slots[slot * Slot.words + Slot.size]!
+    return this.#shared.bytes.subarray(slot * SLOT_BYTES, slot * SLOT_BYTES + size)
   }
 
   #answer(job: Int32Array, pieces: readonly Uint8Array[] | undefined): void {

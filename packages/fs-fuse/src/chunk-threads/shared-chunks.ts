@@ -8,13 +8,28 @@ export const MAX_PIECES = 10
 export const JOBS = 32
 export const FEEDS = 16
 
-/** A chunk slot's words: {@link SlotState}, how many will still look at it, its length, and its digest. */
-export const Slot = { state: 0, pins: 1, size: 2, digest: 3, words: 11 } as const
+/**
+ * A chunk slot's words: {@link SlotState}, how many will still look at it, its length, its digest; then where it is stored:
+ * in which open file, from where on, and in how many bytes. Fewer than its length: as a zstd frame.
+ */
+export const Slot = {
+  state: 0,
+  pins: 1,
+  size: 2,
+  digest: 3,
+  file: 11,
+  offset: 12,
+  stored: 13,
+  words: 14,
+} as const
 /** Whoever turns `wanted` into `loading` loads the chunk; who waits for it waits for `loading` to end. */
 export const SlotState = { wanted: 0, loading: 1, ready: 2, failed: 3 } as const
 
-/** A job's words: whether it waits to be taken; the request, 0 for none; then for each chunk its slot and a part of it. */
-export const Job = { waits: 0, uniqueLow: 1, uniqueHigh: 2, pieces: 3, first: 4, piece: 3 } as const
+/**
+ * A job's words: whether it waits to be taken; the request, 0 for none; its turn, 0 for none: those that have one read from
+ * the disk one after the other; then for each chunk its slot and a part of it.
+ */
+export const Job = { waits: 0, uniqueLow: 1, uniqueHigh: 2, turn: 3, pieces: 4, first: 5, piece: 3 } as const
 export const JOB_WORDS: number = Job.first + MAX_PIECES * Job.piece
 
 /** The words of a chunk to feed: likewise; its slot; the file's node and the place in it in two halves each; the part. */
@@ -31,13 +46,12 @@ export const Control = {
   jobsGiven: 3,
   feedsGiven: 4,
   news: 5,
-  words: 6,
+  turn: 6,
+  words: 7,
 } as const
 
 /** What the threads of a mount share. */
 export interface SharedChunks {
-  /** The folder of the store. */
-  readonly storePath: string
   /** The device. */
   readonly descriptor: number
   readonly control: Int32Array
@@ -49,13 +63,14 @@ export interface SharedChunks {
 }
 
 /** @param cacheBytes for chunks */
-export function shareChunks(storePath: string, descriptor: number, cacheBytes: number): SharedChunks {
+export function shareChunks(descriptor: number, cacheBytes: number): SharedChunks {
   const count = Math.max(LEAST_SLOTS, Math.floor(cacheBytes / SLOT_BYTES))
   const words = (length: number) => new Int32Array(new SharedArrayBuffer(4 * length))
+  const control = words(Control.words)
+  control[Control.turn] = nextTurn(0)
   return {
-    storePath,
     descriptor,
-    control: words(Control.words),
+    control,
     slots: words(count * Slot.words),
     jobs: words(JOBS * JOB_WORDS),
     feeds: words(FEEDS * Feed.words),
@@ -67,6 +82,26 @@ export function shareChunks(storePath: string, descriptor: number, cacheBytes: n
 export function tellNews({ control }: SharedChunks): void {
   Atomics.add(control, Control.news, 1)
   Atomics.notify(control, Control.news)
+}
+
+/** Waits until those with an earlier turn have read. */
+export function awaitTurn({ control }: SharedChunks, turn: number): void {
+  for (;;) {
+    const now = Atomics.load(control, Control.turn)
+    if (now === turn) return
+    Atomics.wait(control, Control.turn, now)
+  }
+}
+
+/** Lets those with the next turn read. */
+export function passTurn({ control }: SharedChunks, turn: number): void {
+  Atomics.store(control, Control.turn, nextTurn(turn))
+  Atomics.notify(control, Control.turn)
+}
+
+/** The turn after this one. The first is that after 0, which is none. */
+export function nextTurn(turn: number): number {
+  return (turn + 1) | 0 || 1
 }
 
 /** Says that one who would look at a slot has done so. */
