@@ -7,6 +7,7 @@ import type {
 import { Command } from 'commander'
 import type { Context, GlobalOptions } from '../context.js'
 import { gcTargets, type RetentionFlags } from '../gc-targets.js'
+import { giveWay } from '../give-way.js'
 import { UsageError } from '../messages.js'
 import { parseDuration, parseSize } from '../numbers.js'
 import { objectStoreAddress } from '../object-store-address.js'
@@ -95,6 +96,7 @@ async function collect(context: Context, options: GcOptions): Promise<void> {
     return collectObjectStore(context, options, objects, { ...settings, grace: age })
   }
   if (options.grace !== undefined) throw new UsageError('--grace is for object stores')
+  giveWay()
   for (const { path, rules } of await gcTargets(context, options)) {
     const collected = await collectIn(context, path, { ...settings, ...rules }, options)
     await tell(context, path, collected, options)

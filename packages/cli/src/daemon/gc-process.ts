@@ -1,5 +1,5 @@
-import { setPriority } from 'node:os'
 import { type CollectGarbageOptions, collectGarbage } from '@neve/store-pathinfo/gc'
+import { giveWay } from '../give-way.js'
 
 /** What a process that collects garbage is told. */
 export interface GcRequest {
@@ -24,16 +24,13 @@ export type GcAnswer =
   | { readonly report: GcReport }
   | { readonly error: string; readonly code: string | undefined }
 
-/** Behind those who serve, in the queue for the processor. */
-const NICE = 10
-
 process.once('disconnect', () => process.exit(1))
 process.once('message', (request: GcRequest) => void run(request))
 
 async function run({ path, options }: GcRequest): Promise<void> {
   let answer: GcAnswer
   try {
-    setPriority(NICE)
+    giveWay()
     const { paths, contentBytes, removed, freedBytes, waitingFor } = await collectGarbage(path, options)
     const pids = waitingFor.map(({ pid }) => pid)
     answer = { report: { paths: paths.length, contentBytes, removed, freedBytes, waitingFor: pids } }
