@@ -2,7 +2,12 @@ import { B3Digest } from '@neve/castore-model'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ChunkTable } from '../src/blob/chunk-table.js'
-import { decodeChunkList, encodeChunkList, ListedChunks } from '../src/blob/embedded-chunk-list.js'
+import {
+  chunkListSize,
+  decodeChunkList,
+  encodeChunkList,
+  ListedChunks,
+} from '../src/blob/embedded-chunk-list.js'
 import { DataLossError } from '../src/errors.js'
 
 const BLOB = B3Digest.of(Buffer.from('blob'))
@@ -18,6 +23,7 @@ describe('a stored chunk list, used as it is stored', () => {
         const listed = new ListedChunks(BLOB, list, 'test')
         const table = new ChunkTable(BLOB, decodeChunkList(BLOB, list, 'test'), 'test')
         expect([listed.size, listed.count]).toEqual([table.size, table.count])
+        expect(chunkListSize(BLOB, list, 'test')).toBe(table.size)
         const position = BigInt(Math.floor(Number(table.size) * where))
         for (const at of [-1n, 0n, position, table.size - 1n, table.size]) {
           expect(listed.indexFor(at)).toBe(table.indexFor(at))
@@ -36,6 +42,7 @@ describe('a stored chunk list, used as it is stored', () => {
 
   it.each([0, 1, 35, 37])('of %i bytes is damage', (length) => {
     expect(() => new ListedChunks(BLOB, Buffer.alloc(length, 1), 'test')).toThrow(DataLossError)
+    expect(() => chunkListSize(BLOB, Buffer.alloc(length, 1), 'test')).toThrow(DataLossError)
   })
 
   it('with a chunk that has no bytes, or more than 2 GiB, is damage', () => {

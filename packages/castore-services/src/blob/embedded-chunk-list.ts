@@ -35,6 +35,15 @@ export function decodeChunkList(digest: B3Digest, list: Uint8Array, backend: str
   return chunks
 }
 
+/** The length of the blob that a stored chunk list is of, in bytes. */
+export function chunkListSize(digest: B3Digest, list: Uint8Array, backend: string): bigint {
+  checkListLength(digest, list, backend)
+  const view = Buffer.from(list.buffer, list.byteOffset, list.byteLength)
+  let size = 0
+  for (let at = 32; at < list.length; at += LIST_ENTRY) size += view.readUInt32LE(at)
+  return BigInt(size)
+}
+
 function checkListLength(digest: B3Digest, list: Uint8Array, backend: string): void {
   if (list.length === 0 || list.length % LIST_ENTRY !== 0) {
     throw new DataLossError(

@@ -177,10 +177,11 @@ export class ConcurrentBlobUploader implements AsyncDisposable {
     signal: AbortSignal,
   ): Promise<B3Digest> {
     await using writer: BlobWriter = this.#blobs.openWrite({ signal })
+    // The writer listens to the signal already: to have each of its calls do so again takes longer than they do.
     for await (const piece of checkedSource(path, expectedSize, source, signal)) {
-      await labelled('blob-write', path, signal, () => writer.write(piece, { signal }))
+      await labelled('blob-write', path, signal, () => writer.write(piece))
     }
-    return await labelled('blob-finalize', path, signal, () => writer.close({ signal }))
+    return await labelled('blob-finalize', path, signal, () => writer.close())
   }
 }
 
