@@ -5,7 +5,7 @@ import {
   DataLossError,
   type DirectoryService,
 } from '@neve/castore-services'
-import { decodeChunkList } from '@neve/castore-services/blob/embedded'
+import { chunkListSize, decodeChunkList } from '@neve/castore-services/blob/embedded'
 import type { EmbeddedStore } from '@neve/embedded-store'
 import { ChildrenAhead } from './children-ahead.js'
 import { StoreError } from './errors.js'
@@ -41,6 +41,8 @@ const FILE_END: NarStep = { kind: 'file-end' }
 const DIRECTORIES_AHEAD = 8
 /** How many steps are handed over at once at the most, or a few more. */
 const MOST_STEPS = 2048
+/** The same of the pieces of one file: what is handed over stays in memory until it is sent, and clients may be slow. */
+const MOST_PIECES = 256
 /** Blobs up to this size are never cut (spec 02 section 8.1), in bytes. */
 const NEVER_CUT = 131072n
 /** So much of a chunk list is decoded at once, in bytes: a multiple of its entries of 36. */
@@ -67,7 +69,7 @@ export async function* planSteps(
       steps.push({ kind: 'file', node })
       if (engine !== undefined) {
         for (const piece of piecesOf(engine, node)) {
-          if (steps.push(piece) <= MOST_STEPS) continue
+          if (steps.push(piece) <= MOST_PIECES) continue
           yield steps
           steps = []
         }
@@ -105,29 +107,48 @@ export async function* planSteps(
   if (steps.length > 0) yield steps
 }
 
-/** The stored pieces of a file. */
+/**
+ * The stored pieces of a file. Of 4 GiB the chunk list has half a MiB, and many clients may be slow to take what is
+ * rendered: so it is read anew for each of its blocks, and let go.
+ */
 function* piecesOf(engine: EmbeddedStore, file: FileNode): Iterable<NarStep> {
   if (file.size === 0n && file.digest.equals(B3Digest.EMPTY)) return
-  const list = file.size <= NEVER_CUT ? undefined : engine.get('blobs', file.digest.bytes)
-  if (list === undefined) {
+  let part = file.size <= NEVER_CUT ? undefined : listPart(engine, file, 0)
+  if (part === undefined) {
     const size = file.size <= 4n * NEVER_CUT ? Number(file.size) : 0
     yield { kind: 'piece', file, digest: file.digest, size }
     return
   }
-  const backend = `embedded:${engine.path}`
-  let total = 0n
-  for (const { size } of chunksIn(file, list, backend)) total += size
-  if (total !== file.size) throw wrongSize(file, total)
-  for (const { digest, size } of chunksIn(file, list, backend)) {
-    yield { kind: 'piece', file, digest, size: Number(size) }
+  const { length } = part
+  for (let at = 0; ; ) {
+    for (const { digest, size } of part.chunks) {
+      yield { kind: 'piece', file, digest, size: Number(size) }
+    }
+    at += LIST_BLOCK
+    if (at >= length) return
+    part = listPart(engine, file, at)
+    if (part?.length !== length) throw absent(file, file.digest, `embedded:${engine.path}`)
   }
 }
 
-/** The chunks of a list, decoded as they are asked for: 4 GiB have 16,000, and many may be rendered at once. */
-function* chunksIn(file: FileNode, list: Uint8Array, backend: string): Iterable<ChunkMeta> {
-  for (let at = 0; at === 0 || at < list.length; at += LIST_BLOCK) {
-    yield* decodeChunkList(file.digest, list.subarray(at, at + LIST_BLOCK), backend)
+interface ListPart {
+  readonly chunks: readonly ChunkMeta[]
+  /** Of the whole list, in bytes. */
+  readonly length: number
+}
+
+/** A block of a file's chunk list; undefined where it has none. The first one is had only of a list of the right size. */
+function listPart(engine: EmbeddedStore, file: FileNode, at: number): ListPart | undefined {
+  const list = engine.get('blobs', file.digest.bytes)
+  if (list === undefined) return undefined
+  const backend = `embedded:${engine.path}`
+  if (at === 0) {
+    const total = chunkListSize(file.digest, list, backend)
+    if (total !== file.size) throw wrongSize(file, total)
   }
+  // Not a view, which would keep all of it.
+  const block = Uint8Array.prototype.slice.call(list, at, at + LIST_BLOCK)
+  return { chunks: decodeChunkList(file.digest, block, backend), length: list.length }
 }
 
 /** What is thrown when a blob has another length than its node says. */
