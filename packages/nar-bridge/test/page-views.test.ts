@@ -210,6 +210,12 @@ it('storage tells what a store path shares with another one', async () => {
   }
   expect(await (await fetch(`${page}${two}`)).text()).toContain('<b>4 B</b> in 1 are in <b>tree</b> too')
   expect(await (await fetch(`${page}nonsense`)).text()).toContain('The store has no such store path.')
+  const comparison = { with: '*', chunks: 2, bytes: 13, sharedChunks: 1, sharedBytes: 4 }
+  expect(await json(`${page}*`)).toMatchObject({ comparison: { ...comparison, others: 1, complete: true } })
+  const all = await (await fetch(`${page}*`)).text()
+  expect(all).toContain('<b>4 B</b> in 1 are in other store paths too')
+  await tree(['z', 'only here'])
+  expect(await json(`${page}*`)).toMatchObject({ comparison: { sharedChunks: 2, sharedBytes: 13 } })
 })
 
 it('pages need a token where the cache does', async () => {

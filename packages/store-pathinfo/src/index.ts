@@ -82,7 +82,12 @@ export { type NarServices, type RenderNarOptions, renderNar } from './render-nar
 export { PathInfoRoots, type StoreRoot } from './root-nodes.js'
 export type { OpenedCastore, OpenStoreOptions } from './service-opener.js'
 export { Sha256Stream } from './sha256-stream.js'
-export { type SharedContent, sharedContent } from './shared-content.js'
+export {
+  type ContentSharedWithOthers,
+  type SharedContent,
+  sharedContent,
+  sharedWithOthers,
+} from './shared-content.js'
 export {
   type ImportPathOptions,
   parseAddress,

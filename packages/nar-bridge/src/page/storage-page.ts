@@ -1,11 +1,14 @@
+import type { Node } from '@neve/castore-model'
 import {
   type ContentMeasure,
+  type ContentSharedWithOthers,
   chunksOf,
   measureContent,
   type PathInfo,
   type SharedContent,
   StoreError,
   sharedContent,
+  sharedWithOthers,
 } from '@neve/store-pathinfo'
 import type { BridgeStore } from '../bridge-options.js'
 import type { Reply } from '../exchange.js'
@@ -19,6 +22,8 @@ import { placeHead, titleOf, urlOf } from './place.js'
 
 /** Larger trees are left to `neve stat`, which nobody waits for in a browser. */
 const MOST = 250_000
+/** What is asked for to compare with everything else in the store. */
+const ALL = '*'
 /** Chunks of a file that are listed. */
 const CHUNKS = 200
 
@@ -27,12 +32,17 @@ export async function storagePage(store: BridgeStore, found: Located, page: Page
   const { node } = found
   const { signal } = page.request
   const text = queryText(page.query, 'with')
-  const other = text === '' ? undefined : await exactPath(store, text, signal)
+  const other = text === '' || text === ALL ? undefined : await exactPath(store, text, signal)
   let measure: ContentMeasure
   let shared: SharedContent | undefined
+  let everywhere: ContentSharedWithOthers | undefined
   try {
     if (other !== undefined) {
       shared = await sharedContent(store, node, other.node, { signal, maxEntries: MOST })
+    }
+    if (text === ALL) {
+      const others = otherNodes(store, found, signal)
+      everywhere = await sharedWithOthers(store, node, others, { signal, maxEntries: MOST })
     }
     measure = await measureContent(store, node, { signal, maxEntries: MOST })
   } catch (error) {
@@ -47,7 +57,10 @@ export async function storagePage(store: BridgeStore, found: Located, page: Page
       size,
       storedBytes,
     }))
-    const comparison = other && { with: other.storePath.toAbsolute(), ...shared }
+    const comparison =
+      everywhere === undefined
+        ? other && { with: other.storePath.toAbsolute(), ...shared }
+        : { with: ALL, ...everywhere }
     return jsonReply(page, { ...measure, comparison, ...(node.kind === 'file' ? { chunkList: list } : {}) })
   }
   const listed = chunks.slice(0, CHUNKS).map(
@@ -62,6 +75,7 @@ ${chunks.length > CHUNKS && html`<p class="quiet small">The first ${formatCount(
     main: html`${placeHead(found, page, 'storage')}
 ${figures(measure)}
 ${comparisonOf(shared, other, text, urlOf(found, page))}
+${everywhere !== undefined && everywhereOf(everywhere)}
 ${chunks.length > 1 && table}`,
   })
 }
@@ -92,13 +106,38 @@ function comparisonOf(
   here: string,
 ): Html {
   return html`<h2>Shared with another store path</h2>
-<form class="bar" action="${here}"><input type="hidden" name="show" value="storage"><input name="with" value="${text}" placeholder="Store path or hash" aria-label="Another store path" autocapitalize="off" autocomplete="off" spellcheck="false"><button>Compare</button></form>
-${text !== '' && other === undefined && html`<p class="note">The store has no such store path.</p>`}
+<form class="bar" action="${here}"><input type="hidden" name="show" value="storage"><input name="with" value="${text === ALL ? '' : text}" placeholder="Store path or hash" aria-label="Another store path" autocapitalize="off" autocomplete="off" spellcheck="false"><button>Compare</button></form>
+<p class="small"><a href="${here}?show=storage&amp;with=${ALL}">Compare with all other store paths</a></p>
+${text !== '' && text !== ALL && other === undefined && html`<p class="note">The store has no such store path.</p>`}
 ${
   shared !== undefined &&
   other !== undefined &&
   html`<div class="card padded"><p>Of ${formatBytes(shared.bytes)} in ${counted(shared.chunks, 'different chunk')}, <b>${formatBytes(shared.sharedBytes)}</b> in ${formatCount(shared.sharedChunks)} are in <b>${other.storePath.name}</b> too.</p>${bar(shared.sharedBytes, shared.bytes)}</div>`
 }`
+}
+
+/** What came of the comparison with all other store paths. */
+function everywhereOf({
+  chunks,
+  bytes,
+  sharedChunks,
+  sharedBytes,
+  others,
+  complete,
+}: ContentSharedWithOthers): Html {
+  const where = html`${complete ? 'other store paths' : html`the first ${formatCount(others)} other store paths`}`
+  return html`<div class="card padded"><p>Of ${formatBytes(bytes)} in ${counted(chunks, 'different chunk')}, <b>${formatBytes(sharedBytes)}</b> in ${formatCount(sharedChunks)} are in ${where} too.</p>${bar(sharedBytes, bytes)}</div>`
+}
+
+/** The contents of all store paths but this one. */
+async function* otherNodes(
+  store: BridgeStore,
+  { info }: Located,
+  signal: AbortSignal,
+): AsyncGenerator<Node, void, undefined> {
+  for await (const { storePath, node } of store.pathInfos.list({ signal })) {
+    if (!info.storePath.equals(storePath)) yield node
+  }
 }
 
 /** A part of a whole, drawn. */
