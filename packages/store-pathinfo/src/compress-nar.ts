@@ -37,5 +37,5 @@ export async function* compressNar(
     return
   }
   const steps = planSteps(services, engine, node, options.signal)
-  yield* renderFromEngine(engine, steps, options, options.check ?? 'checksum')
+  yield* renderFromEngine(engine, node, steps, options, options.check ?? 'checksum')
 }

@@ -13,6 +13,7 @@ import {
   type ContentTask,
   ContentThreads,
   type FrameCheck,
+  type SharedTask,
   type Slot,
 } from '@neve/castore-services/blob/content-threads'
 import { decodeChunkList, engineOf } from '@neve/castore-services/blob/embedded'
@@ -53,8 +54,8 @@ const SLOTS = 5
 
 /**
  * Renders the NAR of a node (spec 07 section 8.2): depth first, with memory for the directories on the way down and a
- * few MiB of content. Content is verified before it is delivered. Each piece belongs to the caller until it asks for
- * the next.
+ * few MiB of content. Content is verified before it is delivered. Each piece may be read until the next is asked for, and
+ * never changed: other renderings of the same node may be handed the same memory.
  *
  * @throws StoreError `directory-not-found`, `blob-not-found`, `wrong-size`; DataLossError; errors of the services. What
  *   was delivered before is to be thrown away.
@@ -67,7 +68,7 @@ export async function* renderNar(
   const engine = engineOf(services.blobs)
   const steps = planSteps(services, engine, node, options.signal)
   if (engine === undefined) yield* renderFromService(services.blobs, steps, options)
-  else yield* renderFromEngine(engine, steps, options)
+  else yield* renderFromEngine(engine, node, steps, options)
 }
 
 /** Small files are fetched ahead, since each may be a round trip; large ones are streamed when their turn comes. */
@@ -126,41 +127,81 @@ async function wholeFile(blobs: BlobService, file: FileNode, signal: AbortSignal
  */
 export async function* renderFromEngine(
   engine: EmbeddedStore,
+  node: Node,
   source: AsyncIterable<readonly NarStep[]>,
   options: RenderNarOptions,
   frames?: FrameCheck,
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const threads = options.threads ?? new ContentThreads(engine)
   const slots = new SlotsAhead(threads, SLOTS)
-  const held = new Set<Slot>()
+  const group = threads.shared.join(`${nameOf(node)} ${frames}`)
+  const held = new Set<SharedTask>()
   let started = 0
   threads.renderings++
-  const load = async (batch: NarBatch, stop: AbortSignal): Promise<{ slot: Slot; length: number }> => {
-    const slot = await slots.take(stop)
-    held.add(slot)
-    const task = contentTask(slot, batch, frames)
+  const load = async ({ batch, key }: KeyedBatch, stop: AbortSignal): Promise<Loaded> => {
+    await slots.take(stop)
     // What fits one task is not worth a thread.
     const here = started++ === 0 || batch.pieces.length === 0
-    const result = here ? threads.runHere(task) : await threads.run(task)
-    if (result.failure !== undefined) throw failed(engine, batch, result.failure)
-    return { slot, length: result.length }
+    const task = group.take(key, (slot) => {
+      const content = contentTask(slot, batch, frames)
+      return here ? threads.runHere(content) : threads.run(content)
+    })
+    held.add(task)
+    const { failure, length } = await task.result
+    if (failure !== undefined) throw failed(engine, batch, failure)
+    return { task, length }
+  }
+  const giveBack = (task: SharedTask): void => {
+    group.give(task)
+    slots.give()
   }
   try {
     const { signal } = options
     const lengthOf = frames === undefined ? undefined : (piece: NarPiece) => frameLength(engine, piece)
     const most = () => (threads.renderings > CROWD ? CROWDED_TASK : CONTENT_TASK_BYTES)
-    const batches = planBatches(source, { lengthOf, most })
-    for await (const { slot, length } of mapOrdered(batches, SLOTS - 1, load, { signal })) {
-      if (length > 0) yield slot.raw.subarray(0, length)
-      held.delete(slot)
-      slots.give(slot)
+    const batches = keyed(planBatches(source, { lengthOf, most }))
+    for await (const { task, length } of mapOrdered(batches, SLOTS - 1, load, { signal })) {
+      if (length > 0) yield task.slot.raw.subarray(0, length)
+      held.delete(task)
+      giveBack(task)
     }
   } finally {
     // However the rendering ended, no task runs any more.
-    for (const slot of held) slots.give(slot)
+    for (const task of held) giveBack(task)
+    group.leave()
     threads.renderings--
     if (options.threads === undefined) await threads.close()
   }
+}
+
+interface Loaded {
+  readonly task: SharedTask
+  readonly length: number
+}
+
+/** A batch, and what it is called in all renderings of the node. */
+interface KeyedBatch {
+  readonly batch: NarBatch
+  readonly key: string
+}
+
+/** By where each begins and ends: renderings may be cut differently. */
+async function* keyed(batches: AsyncIterable<NarBatch>): AsyncGenerator<KeyedBatch, void, undefined> {
+  let pieces = 0
+  let literal = 0
+  for await (const batch of batches) {
+    const key = `${pieces} ${literal} ${batch.pieces.length} ${batch.literal.length}`
+    pieces += batch.pieces.length
+    literal += batch.literal.length
+    yield { batch, key }
+  }
+}
+
+/** The same for nodes that have the same NAR. */
+function nameOf(node: Node): string {
+  if (node.kind === 'directory') return `directory ${node.digest}`
+  if (node.kind === 'file') return `file ${node.digest} ${node.size} ${node.executable}`
+  return `symlink ${Buffer.from(node.target.bytes).toString('hex')}`
 }
 
 /** Pieces from this size on are looked up before they are read, in bytes: of smaller ones many fit a task in any case. */

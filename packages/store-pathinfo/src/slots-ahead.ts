@@ -1,13 +1,13 @@
-import type { ContentThreads, Slot } from '@neve/castore-services/blob/content-threads'
+import type { ContentThreads } from '@neve/castore-services/blob/content-threads'
 
 /**
- * The slots of one rendering: one in any case, more for what is loaded ahead as long as there is room for all
+ * How many slots one rendering holds: one in any case, more for what is loaded ahead as long as there is room for all
  * renderings together. So clients that do not read hold little each, however many they are, and nobody waits for them.
  */
 export class SlotsAhead {
   readonly #threads: ContentThreads
   readonly #most: number
-  readonly #waiters: ((slot: Slot) => void)[] = []
+  readonly #waiters: (() => void)[] = []
   #used = 0
 
   /** @param most slots of this rendering */
@@ -17,38 +17,37 @@ export class SlotsAhead {
   }
 
   /**
-   * A slot, once this rendering may have it: at the latest when it has given its last one back.
+   * Waits until this rendering may have one more: at the latest when it has given its last one back.
    *
    * @param signal of a rendering that is going to end
    */
-  async take(signal: AbortSignal): Promise<Slot> {
-    if (this.#reserve()) return this.#threads.takeSlot()
+  async take(signal: AbortSignal): Promise<void> {
+    if (this.#reserve()) return
     signal.throwIfAborted()
-    return await new Promise<Slot>((resolve, reject) => {
+    await new Promise<void>((resolve, reject) => {
       const stop = () => {
         this.#waiters.splice(this.#waiters.indexOf(waiter), 1)
         reject(signal.reason)
       }
-      const waiter = (slot: Slot) => {
+      const waiter = () => {
         signal.removeEventListener('abort', stop)
-        resolve(slot)
+        resolve()
       }
       this.#waiters.push(waiter)
       signal.addEventListener('abort', stop, { once: true })
     })
   }
 
-  give(slot: Slot): void {
+  give(): void {
     const waiter = this.#waiters.shift()
     if (waiter === undefined) {
       this.#used--
       if (this.#used > 0) this.#threads.aheadLeft++
-      this.#threads.giveSlot(slot)
       return
     }
-    waiter(slot)
+    waiter()
     // Others may have ended meanwhile.
-    while (this.#waiters.length > 0 && this.#reserve()) this.#waiters.shift()!(this.#threads.takeSlot())
+    while (this.#waiters.length > 0 && this.#reserve()) this.#waiters.shift()!()
   }
 
   #reserve(): boolean {

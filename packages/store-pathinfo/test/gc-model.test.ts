@@ -243,7 +243,7 @@ it(`loses nothing that a root keeps (seed ${SEED})`, async () => {
   console.log(`seed ${SEED}: ${JSON.stringify(counts)}`)
   expect(counts.kills).toBeGreaterThan(STEPS / 100)
   expect(counts.freed).toBeGreaterThan(0)
-  expect(counts.removed).toBeGreaterThan(STEPS / 10)
+  expect(counts.removed).toBeGreaterThan(HARD ? 0 : STEPS / 10)
 }, 0)
 
 /** While nobody works: what must be there is there and sound, nothing that is there lacks anything, and garbage goes. */

@@ -3,9 +3,17 @@ import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { B3Digest, Directory, type Node, PathComponent, SymlinkTarget } from '@neve/castore-model'
 import { type BlobService, DataLossError, type DirectoryService } from '@neve/castore-services'
+import { type ContentTask, ContentThreads } from '@neve/castore-services/blob/content-threads'
 import { ingestPath } from '@neve/castore-services/ingest/filesystem'
 import { dumpPath } from '@neve/nar/node'
-import { calculateNar, type LocalStore, NarHashSink, type NarServices, renderNar } from '@neve/store-pathinfo'
+import {
+  calculateNar,
+  compressNar,
+  type LocalStore,
+  NarHashSink,
+  type NarServices,
+  renderNar,
+} from '@neve/store-pathinfo'
 import { describe, expect, it } from 'vitest'
 import { damage } from './damage.js'
 import { makeComplicated, makeRandomTree, NAR_VECTORS, noise } from './host-trees.js'
@@ -207,6 +215,50 @@ describe.each([
     for await (const _ of renderNar(services, node)) break
     expect((await render(services, node)).equals(await collect(dumpPath(path)))).toBe(true)
   })
+})
+
+describe('rendering from one embedded store with shared threads', () => {
+  class CountedThreads extends ContentThreads {
+    ran = 0
+    override run(task: ContentTask) {
+      this.ran++
+      return super.run(task)
+    }
+    override runHere(task: ContentTask) {
+      this.ran++
+      return super.runHere(task)
+    }
+  }
+
+  it.each(['the NAR', 'its stored frames'])(
+    'one NAR for many at once is read for all of them together: %s',
+    async (form) => {
+      const store = await temporaryStore()
+      const content = noise(24 * 1024 * 1024)
+      const node = fileNode(await store.blobs.put(content), content.length)
+      await using threads = new CountedThreads(store.engine)
+      const rendering = () =>
+        form === 'the NAR' ? renderNar(store, node, { threads }) : compressNar(store, node, { threads })
+      const expected = sha256(await collect(rendering()))
+      const alone = threads.ran
+      const all = Array.from({ length: 12 }, async (_, index) => {
+        const hash = createHash('sha256')
+        let pieces = 0
+        for await (const piece of rendering()) {
+          // One does not read on for a while, one leaves.
+          if (index === 3 && pieces === 2) await Promise.all(all.filter((_, other) => other !== 3))
+          if (index === 5 && pieces === 4) return expected
+          hash.update(piece)
+          pieces++
+        }
+        return hash.digest('hex')
+      })
+      expect(new Set(await Promise.all(all))).toEqual(new Set([expected]))
+      expect(alone).toBeGreaterThan(20)
+      expect(threads.ran - alone).toBeLessThan(4 * alone)
+      expect(threads.aheadLeft).toBe(8)
+    },
+  )
 })
 
 describe('rendering', () => {

@@ -1,9 +1,11 @@
 import type { EmbeddedStore } from '@neve/embedded-store'
 import { SlotThreads } from '../concurrency/slot-threads.js'
 import { type ContentResult, type ContentTask, ContentTasks } from './content-tasks.js'
+import { SharedTasks } from './shared-tasks.js'
 
 export { type Slot, SlotAllowance } from '../concurrency/slot-threads.js'
 export type { ContentFailure, ContentResult, ContentTask, FrameCheck } from './content-tasks.js'
+export { type SharedTask, SharedTasks, type TaskGroup } from './shared-tasks.js'
 
 /** A task takes no further piece from here on, in bytes of content and literal. */
 export const CONTENT_TASK_BYTES = 1024 * 1024
@@ -26,6 +28,8 @@ export class ContentThreads extends SlotThreads<ContentTask, ContentResult> {
   aheadLeft = SLOTS_AHEAD
   /** How many renderings are under way: the more, the less each of them should hold. */
   renderings = 0
+  /** What renderings of the same NAR share. */
+  readonly shared = new SharedTasks(this)
 
   constructor(engine: EmbeddedStore, count?: number) {
     super({
