@@ -240,6 +240,20 @@ describe('trouble with files', () => {
     expect(everything(store.root)).toHaveLength(46)
   })
 
+  it('spoils only that one of those that were handed over together', async () => {
+    const store = openStore()
+    await store.put('a', bytes('x'))
+    const objects = Array.from({ length: 50 }, (_, number) => ({
+      key: number === 7 ? 'a/7' : `b/${number}`,
+      content: bytes('y'),
+    }))
+    await expect(store.putAllIfAbsent(objects)).rejects.toMatchObject({
+      code: 'storage',
+      message: expect.stringContaining('a/7'),
+    })
+    expect(everything(store.root)).toHaveLength(50)
+  })
+
   it('a name that is too long', async () => {
     const store = openStore()
     const put = store.put('x'.repeat(300), bytes('y'))

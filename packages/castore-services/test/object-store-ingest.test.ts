@@ -5,8 +5,9 @@ import { blobStream, CastoreError } from '@neve/castore-services'
 import { ObjectStoreBlobService } from '@neve/castore-services/blob/object-store'
 import { ObjectStoreDirectoryService } from '@neve/castore-services/directory/object-store'
 import { ingestPath } from '@neve/castore-services/ingest/filesystem'
-import { MemoryObjectStore } from '@neve/castore-services/object-store'
+import { FileObjectStore, MemoryObjectStore, type NewObject } from '@neve/castore-services/object-store'
 import { expect, it } from 'vitest'
+import { framedChunk } from '../src/blob/chunk-frames.js'
 import { objectKey } from '../src/blob/object-layout.js'
 import { collectBytes, randomBlob, sameBytes } from '../src/contract/blob-fixtures.js'
 import { closureOf } from '../src/contract/directory-fixtures.js'
@@ -135,4 +136,33 @@ it('lists a large blob when all of its chunks are durable', async () => {
   expect(stored).toBe(chunks.length)
   expect(to.store.count('putIfAbsent', list)).toBe(1)
   expect(early).toEqual([])
+})
+
+it('writes what is new by few calls where the store can, and heals what was among it', async () => {
+  const calls: number[] = []
+  class CountingStore extends FileObjectStore {
+    override async putAllIfAbsent(objects: readonly NewObject[], options = {}) {
+      calls.push(objects.length)
+      return super.putAllIfAbsent(objects, options)
+    }
+  }
+  const store = new CountingStore({ root: temporaryFolder() })
+  const blobs = new ObjectStoreBlobService({ store })
+  const contents = Array.from({ length: 100 }, (_, index) => randomBlob(1000 + index, index).content)
+  const framed = contents.map((content) => {
+    const digest = B3Digest.of(content)
+    return { digest, chunks: [{ digest, size: content.length, frame: framedChunk(content) }] }
+  })
+  await blobs.putFramed(framed.slice(0, 40))
+  expect(calls).toEqual([40])
+  await store.put(objectKey('chunks', framed[70]!.digest), Buffer.from('damaged'))
+  await store.put(objectKey('blobs', framed[71]!.digest), Buffer.from('damaged'))
+  await Promise.all([blobs.putFramed(framed.slice(30)), blobs.putFramed(framed.slice(50, 80))])
+  for (const [index, { digest }] of framed.entries()) {
+    expect(sameBytes(await blobs.get(digest), contents[index]!)).toBe(true)
+    expect(await store.get(objectKey('blobs', digest))).toHaveLength(0)
+  }
+  expect(calls.length).toBeLessThan(7)
+  await blobs.close()
+  await store.close()
 })

@@ -1,6 +1,7 @@
 import { type B3Digest, decodeStatBlobResponse, encodeStatBlobResponse } from '@neve/castore-model'
 import type { ChunkMeta } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
+import { eachAtOnce } from '../concurrency/each-concurrent.js'
 import { LruMap } from '../concurrency/lru-map.js'
 import { SingleFlight } from '../concurrency/single-flight.js'
 import { DataLossError } from '../errors.js'
@@ -14,6 +15,17 @@ const MAX_LIST = 64 * 1024 * 1024
 /** How many lists to keep, and the most chunks of one that is kept. */
 const CACHED_LISTS = 256
 const CACHED_LIST_CHUNKS = 16384
+
+const NOTHING = new Uint8Array(0)
+
+/** What a blob is made of. */
+export interface BlobList {
+  readonly digest: B3Digest
+  /** In order, all of them, and all stored. */
+  readonly chunks: readonly ChunkMeta[]
+  /** Whether it is most likely not there yet. */
+  readonly expectNew: boolean
+}
 
 /** What blobs are made of, in an object store: `blobs/b3/…` (spec 02 section 11.2). */
 export class ChunkLists {
@@ -76,7 +88,7 @@ export class ChunkLists {
     const list = chunks.length < 2 ? [] : chunks
     await this.#objects.request(async (store) => {
       const key = objectKey('blobs', digest)
-      const content = encodeStatBlobResponse(list)
+      const content = encodeList(list)
       if (expectNew && (await store.putIfAbsent(key, content, { signal }))) return
       const isThere = async (state: string): Promise<boolean> =>
         state === 'same' && (await this.#objects.hold(key, { content, signal }))
@@ -89,6 +101,37 @@ export class ChunkLists {
     this.#remember(digest, list)
   }
 
+  /**
+   * Stores the lists of several blobs, as `ensure` does; those that are expected to be new by one call where the store can.
+   *
+   * @throws the first failure, when nothing runs any more
+   */
+  async ensureAll(lists: readonly BlobList[], options: CallOptions): Promise<void> {
+    const written = await this.#putNew(
+      lists.filter(({ expectNew }) => expectNew),
+      options,
+    )
+    await eachAtOnce(
+      lists.filter((list) => !written.has(list)),
+      ({ digest, chunks, expectNew }, signal) => this.ensure(digest, chunks, expectNew, { signal }),
+      options,
+    )
+  }
+
+  /** @returns those that were not there, and are now */
+  async #putNew(lists: readonly BlobList[], options: CallOptions): Promise<ReadonlySet<BlobList>> {
+    const put = async (store: ObjectStore): Promise<ReadonlySet<BlobList>> => {
+      if (store.putAllIfAbsent === undefined || lists.length < 2) return new Set()
+      const byKey = new Map(lists.map((list) => [objectKey('blobs', list.digest), list]))
+      const objects = Array.from(byKey, ([key, { chunks }]) => ({ key, content: encodeList(chunks) }))
+      const outcomes = await store.putAllIfAbsent(objects, options)
+      const written = [...byKey.values()].filter((_, index) => outcomes[index])
+      for (const { digest, chunks } of written) this.#remember(digest, chunks)
+      return new Set(written)
+    }
+    return this.#objects.request(put, options.signal)
+  }
+
   /** Forgets a list that was found to lie. */
   forget(digest: B3Digest): void {
     this.#cache.delete(digest.key)
@@ -99,7 +142,7 @@ export class ChunkLists {
   }
 
   #remember(digest: B3Digest, list: readonly ChunkMeta[]): void {
-    if (list.length > 0 && list.length <= CACHED_LIST_CHUNKS) this.#cache.set(digest.key, list)
+    if (list.length > 1 && list.length <= CACHED_LIST_CHUNKS) this.#cache.set(digest.key, list)
   }
 
   #read(digest: B3Digest, signal: AbortSignal): Promise<readonly ChunkMeta[] | undefined> {
@@ -149,6 +192,11 @@ export class ChunkLists {
     if (list.length > 0) new ChunkTable(digest, list, this.#backend)
     return list
   }
+}
+
+/** A blob of one chunk has a list without any. */
+function encodeList(chunks: readonly ChunkMeta[]): Uint8Array {
+  return chunks.length < 2 ? NOTHING : encodeStatBlobResponse(chunks)
 }
 
 function equalLists(a: readonly ChunkMeta[], b: readonly ChunkMeta[]): boolean {

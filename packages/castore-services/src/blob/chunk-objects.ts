@@ -2,6 +2,7 @@ import { B3Digest, blake3 } from '@neve/castore-model'
 import type { ChunkMeta } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
 import { abortable } from '../concurrency/abortable.js'
+import { eachAtOnce } from '../concurrency/each-concurrent.js'
 import { ByteSemaphore } from '../concurrency/semaphore.js'
 import { SingleFlight } from '../concurrency/single-flight.js'
 import { CastoreError, DataLossError } from '../errors.js'
@@ -36,7 +37,7 @@ export class ChunkObjects {
   readonly #requests: ByteSemaphore
   readonly #holds: ObjectHolds
   readonly #reading = new SingleFlight<string, Uint8Array | undefined>()
-  readonly #writing = new Map<string, Promise<boolean>>()
+  readonly #writing = new Map<string, Promise<unknown>>()
   #newInARow = 0
 
   constructor(init: ChunkObjectsInit) {
@@ -110,6 +111,50 @@ export class ChunkObjects {
       return await writing
     } finally {
       this.#writing.delete(key)
+    }
+  }
+
+  /**
+   * Stores chunks as `ensure` does; those that are expected to be new by one call where the store can. Settles when no
+   * frame is needed any more.
+   *
+   * @returns of each, in their order, whether it was written
+   * @throws the first failure
+   */
+  async ensureAll(chunks: readonly FramedChunk[], options: CallOptions): Promise<boolean[]> {
+    const written = chunks.map(() => false)
+    for (const index of await this.#putNew(chunks, options)) written[index] = true
+    // The others are somebody else's work, or were there, and may be damaged.
+    const rest = written.flatMap((is, index) => (is ? [] : [index]))
+    const ensure = async (index: number, signal: AbortSignal): Promise<void> => {
+      written[index] = await this.ensure(chunks[index]!, { signal })
+    }
+    await eachAtOnce(rest, ensure, options)
+    return written
+  }
+
+  /** @returns the indices of those that were not there, and are now */
+  async #putNew(chunks: readonly FramedChunk[], options: CallOptions): Promise<readonly number[]> {
+    const { store } = this.#init
+    if (store.putAllIfAbsent === undefined || this.#newInARow < EXPECT_NEW) return []
+    const mine = new Map<string, number>()
+    for (const [index, { digest }] of chunks.entries()) {
+      if (!this.#writing.has(digest.key)) mine.set(digest.key, index)
+    }
+    const indices = [...mine.values()]
+    const objects = indices.map((index) => {
+      const { digest, frame } = chunks[index]!
+      return { key: objectKey('chunks', digest), content: frame }
+    })
+    const putting = this.request((to) => to.putAllIfAbsent!(objects, options), options.signal)
+    for (const key of mine.keys()) this.#writing.set(key, putting)
+    try {
+      const outcomes = await putting
+      const news = indices.filter((_, at) => outcomes[at])
+      if (news.length < indices.length) this.#newInARow = 0
+      return news
+    } finally {
+      for (const key of mine.keys()) this.#writing.delete(key)
     }
   }
 

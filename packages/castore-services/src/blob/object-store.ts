@@ -10,8 +10,6 @@ import type {
 } from '../blob-service.js'
 import { DEFAULT_GET_MAX_SIZE } from '../blob-service.js'
 import type { CallOptions } from '../call-options.js'
-import { linkSignals } from '../concurrency/linked-signal.js'
-import { sharedController } from '../concurrency/shared-controller.js'
 import { SlotAllowance } from '../concurrency/slot-threads.js'
 import { BlobTooLargeError, CastoreError, DataLossError } from '../errors.js'
 import type { ObjectStore } from '../object-store/object-store.js'
@@ -152,36 +150,23 @@ export class ObjectStoreBlobService implements BlobService, FramedChunks {
     return true
   }
 
-  async putFramed(blobs: readonly FramedBlob[], { signal }: CallOptions = {}): Promise<void> {
-    const controller = sharedController()
-    using linked = linkSignals(controller.signal, signal)
-    let failure: { readonly error: unknown } | undefined
-    const putting = blobs.map((blob) =>
-      this.#putBlob(blob, linked).catch((error: unknown) => {
-        failure ??= { error }
-        controller.abort(error)
-      }),
-    )
-    // All of them are waited for: their frames are the caller's again when this settles.
-    await Promise.all(putting)
-    if (failure !== undefined) throw failure.error
-  }
-
-  async #putBlob({ digest, chunks }: FramedBlob, options: CallOptions): Promise<void> {
-    const written = await this.putFramedChunks(chunks, options)
-    await this.putFramedList(digest, chunks, written, options)
+  async putFramed(blobs: readonly FramedBlob[], options: CallOptions = {}): Promise<void> {
+    this.#begin(options.signal)
+    const chunks = blobs.flatMap((blob) => blob.chunks)
+    const written = await this.#objects.ensureAll(chunks, options)
+    let at = 0
+    const lists = blobs.map(({ digest, chunks }) => {
+      const news = written.slice(at, at + chunks.length)
+      at += chunks.length
+      return { digest, chunks: listOf(chunks), expectNew: chunks.length > 0 && news.every((is) => is) }
+    })
+    await this.#lists.ensureAll(lists, options)
   }
 
   async putFramedChunks(chunks: readonly FramedChunk[], { signal }: CallOptions = {}): Promise<boolean> {
     this.#begin(signal)
-    // All of them are waited for: their frames are the caller's again when this settles.
-    const outcomes = await Promise.allSettled(chunks.map((chunk) => this.#objects.ensure(chunk, { signal })))
-    let written = chunks.length > 0
-    for (const outcome of outcomes) {
-      if (outcome.status === 'rejected') throw outcome.reason
-      written &&= outcome.value
-    }
-    return written
+    const written = await this.#objects.ensureAll(chunks, { signal })
+    return written.length > 0 && written.every((is) => is)
   }
 
   async putFramedList(
@@ -191,8 +176,7 @@ export class ObjectStoreBlobService implements BlobService, FramedChunks {
     { signal }: CallOptions = {},
   ): Promise<void> {
     this.#begin(signal)
-    const list = chunks.map(({ digest: chunk, size }) => ({ digest: chunk, size: BigInt(size) }))
-    await this.#lists.ensure(digest, list, expectNew, { signal })
+    await this.#lists.ensure(digest, listOf(chunks), expectNew, { signal })
   }
 
   /** Lets go of threads and caches. Writers that are open fail. The store stays open. */
@@ -244,13 +228,13 @@ export class ObjectStoreBlobService implements BlobService, FramedChunks {
 
   async #putSmall(content: Uint8Array, options: CallOptions): Promise<B3Digest> {
     if (content.length === 0) {
-      await this.#putBlob({ digest: B3Digest.EMPTY, chunks: [] }, options)
+      await this.putFramed([{ digest: B3Digest.EMPTY, chunks: [] }], options)
       return B3Digest.EMPTY
     }
     if (content.length <= SMALL) {
       const digest = B3Digest.of(content)
       const frame = framedChunk(content)
-      await this.#putBlob({ digest, chunks: [{ digest, size: content.length, frame }] }, options)
+      await this.putFramed([{ digest, chunks: [{ digest, size: content.length, frame }] }], options)
       return digest
     }
     const slot = await this.#slots.take(options)
@@ -259,12 +243,16 @@ export class ObjectStoreBlobService implements BlobService, FramedChunks {
       const { digests, frames } = await this.#threads.run({ slot, lengths: [content.length] })
       const digest = B3Digest.adopt(digests)
       const frame = slot.packed.subarray(0, frames[0])
-      await this.#putBlob({ digest, chunks: [{ digest, size: content.length, frame }] }, options)
+      await this.putFramed([{ digest, chunks: [{ digest, size: content.length, frame }] }], options)
       return digest
     } finally {
       this.#slots.give(slot)
     }
   }
+}
+
+function listOf(chunks: readonly Pick<FramedChunk, 'digest' | 'size'>[]): ChunkMeta[] {
+  return chunks.map(({ digest, size }) => ({ digest, size: BigInt(size) }))
 }
 
 function expectInteger(what: string, value: number, least: number, most: number): void {

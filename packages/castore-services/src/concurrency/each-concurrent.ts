@@ -36,3 +36,15 @@ export async function eachConcurrent<T>(
   await Promise.all(Array.from({ length: concurrency }, lane))
   if (failure !== undefined) throw failure.error
 }
+
+/** Works on all items at once; the first failure stops the rest. When the promise settles, nothing runs any more. */
+export async function eachAtOnce<T>(
+  items: readonly T[],
+  work: (item: T, signal: AbortSignal) => Promise<void>,
+  options: CallOptions = {},
+): Promise<void> {
+  const source = (async function* () {
+    yield* items
+  })()
+  await eachConcurrent(source, items.length, work, options)
+}

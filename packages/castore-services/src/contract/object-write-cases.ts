@@ -38,6 +38,29 @@ export function objectWriteCases(store: () => ObjectStore): void {
     expect(sameBytes(await store().get(KEY), bytes('another'))).toBe(true)
   })
 
+  it('writes many at once where they are absent, and tells of each', async ({ skip }) => {
+    const one = store()
+    const putAll = one.putAllIfAbsent?.bind(one)
+    skip(putAll === undefined, 'this store writes one at a time')
+    expect(await putAll!([])).toEqual([])
+    await one.put(OTHER_KEY, bytes('there'))
+    const objects = [
+      { key: KEY, content: CONTENT },
+      { key: OTHER_KEY, content: bytes('another') },
+      { key: `${KEY}.empty`, content: bytes('') },
+    ]
+    expect(await putAll!(objects)).toEqual([true, false, true])
+    expect(sameBytes(await one.get(KEY), CONTENT)).toBe(true)
+    expect(sameBytes(await one.get(OTHER_KEY), bytes('there'))).toBe(true)
+    expect(await one.get(`${KEY}.empty`)).toHaveLength(0)
+    expect(await putAll!(objects)).toEqual([false, false, false])
+    await expect(putAll!([{ key: '../up', content: CONTENT }])).rejects.toMatchObject({
+      code: 'invalid-input',
+    })
+    const gone = AbortSignal.abort(new Error('not wanted'))
+    await expect(putAll!(objects, { signal: gone })).rejects.toBe(gone.reason)
+  })
+
   it('replaces what is expected, where it can, and nothing else', async ({ skip }) => {
     const one = store()
     const replace = one.replace?.bind(one)

@@ -3,6 +3,7 @@ import { CastoreError } from '../errors.js'
 import type { FileOutcome, FileRound } from './file-batch.js'
 import { fileError } from './file-errors.js'
 import type { FileWorkerData, FileWorkerReply, FileWorkerRequest } from './file-worker.js'
+import type { NewObject } from './object-store.js'
 
 /** The most of one batch: it waits in memory twice, and everybody in it waits for the last. */
 const BATCH_BYTES = 8 * 1024 * 1024
@@ -13,14 +14,21 @@ const THREADS = 2
 const WAITING_FOR_SECOND = 64
 const BYTES_FOR_SECOND = 2 * 1024 * 1024
 
-interface Entry {
-  readonly key: string
-  readonly content: Uint8Array
+/** Objects that were handed over together. */
+interface Write {
   readonly ifAbsent: boolean
-  readonly signal: AbortSignal | undefined
-  readonly onAbort: () => void
-  readonly resolve: (written: boolean) => void
-  readonly reject: (error: unknown) => void
+  /** Of each whether it was written. */
+  readonly written: boolean[]
+  failure: { readonly error: unknown } | undefined
+  /** How many are not written yet. */
+  left: number
+  readonly settle: () => void
+}
+
+interface Entry extends NewObject {
+  readonly write: Write
+  /** Which of its write's it is. */
+  readonly index: number
 }
 
 interface Thread {
@@ -41,6 +49,8 @@ export class FileWriter {
   readonly #name: string
   // A Set keeps its order of insertion, and an entry that is cancelled leaves it without a scan.
   readonly #queue = new Set<Entry>()
+  /** Bytes of what is in the queue. */
+  #queued = 0
   readonly #threads: Thread[] = []
   readonly #idle: Thread[] = []
   #scheduled = false
@@ -53,17 +63,33 @@ export class FileWriter {
     this.#name = name
   }
 
-  /** @returns whether it was written; false only with `ifAbsent` */
-  write(key: string, content: Uint8Array, ifAbsent: boolean, signal?: AbortSignal): Promise<boolean> {
-    return new Promise<boolean>((resolve, reject) => {
-      const onAbort = () => {
-        this.#queue.delete(entry)
+  /**
+   * Settles when all are written, also where some fail.
+   *
+   * @returns of each whether it was written; false only with `ifAbsent`
+   * @throws the first failure; the signal's reason as soon as it fires
+   */
+  write(objects: readonly NewObject[], ifAbsent: boolean, signal?: AbortSignal): Promise<readonly boolean[]> {
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        signal?.removeEventListener('abort', onAbort)
+        if (write.failure === undefined) resolve(write.written)
+        else reject(write.failure.error)
+      }
+      const written: boolean[] = []
+      const write: Write = { ifAbsent, written, failure: undefined, left: objects.length, settle }
+      const entries = objects.map(({ key, content }, index): Entry => ({ key, content, write, index }))
+      const onAbort = (): void => {
+        for (const entry of entries) if (this.#queue.delete(entry)) this.#queued -= entry.content.length
         reject(signal?.reason)
         this.#checkDrained()
       }
-      const entry: Entry = { key, content, ifAbsent, signal, onAbort, resolve, reject }
       signal?.addEventListener('abort', onAbort, { once: true })
-      this.#queue.add(entry)
+      for (const entry of entries) {
+        this.#queue.add(entry)
+        this.#queued += entry.content.length
+      }
+      if (entries.length === 0) settle()
       this.#schedule()
     })
   }
@@ -117,14 +143,8 @@ export class FileWriter {
     if (this.#queue.size === 0) return undefined
     const idle = this.#idle.pop()
     if (idle !== undefined || this.#threads.length >= THREADS) return idle
-    const wanted = this.#threads.length === 0 || this.#queue.size >= WAITING_FOR_SECOND || this.#isLong()
-    return wanted ? this.#start() : undefined
-  }
-
-  #isLong(): boolean {
-    let length = 0
-    for (const { content } of this.#queue) length += content.length
-    return length >= BYTES_FOR_SECOND
+    const isMuch = this.#queue.size >= WAITING_FOR_SECOND || this.#queued >= BYTES_FOR_SECOND
+    return this.#threads.length === 0 || isMuch ? this.#start() : undefined
   }
 
   #takeBatch(): Entry[] {
@@ -134,6 +154,7 @@ export class FileWriter {
       length += entry.content.length
       if (batch.length > 0 && (length > BATCH_BYTES || batch.length === BATCH_OBJECTS)) break
       this.#queue.delete(entry)
+      this.#queued -= entry.content.length
       batch.push(entry)
     }
     return batch
@@ -168,18 +189,18 @@ export class FileWriter {
     this.#schedule()
   }
 
-  #answer({ key, signal, onAbort, resolve, reject }: Entry, outcome: FileOutcome): void {
+  #answer({ key, write, index }: Entry, outcome: FileOutcome): void {
     if (outcome === 'pending') return
-    signal?.removeEventListener('abort', onAbort)
-    if (typeof outcome === 'string') resolve(outcome === 'written')
-    else reject(fileError(outcome.failure, `write object ${key}`, this.#name))
+    if (typeof outcome === 'string') write.written[index] = outcome === 'written'
+    else write.failure ??= { error: fileError(outcome.failure, `write object ${key}`, this.#name) }
+    if (--write.left === 0) write.settle()
   }
 
   #lose(thread: Thread, cause: unknown): void {
-    for (const { key, reject, signal, onAbort } of [...thread.pending, ...thread.batch]) {
-      signal?.removeEventListener('abort', onAbort)
+    for (const { key, write } of [...thread.pending, ...thread.batch]) {
       const message = `cannot write object ${key}: the writing thread failed (${this.#name})`
-      reject(new CastoreError('storage', message, { cause }))
+      write.failure ??= { error: new CastoreError('storage', message, { cause }) }
+      if (--write.left === 0) write.settle()
     }
     thread.pending = []
     thread.batch = []
@@ -205,6 +226,6 @@ function packed({ batch, room }: Thread): FileWorkerRequest {
     contents: contents.buffer as ArrayBuffer,
     keys: batch.map(({ key }) => key).join('\n'),
     lengths,
-    ifAbsent: batch.map(({ ifAbsent }) => ifAbsent),
+    ifAbsent: batch.map(({ write }) => write.ifAbsent),
   }
 }

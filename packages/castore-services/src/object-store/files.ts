@@ -12,7 +12,7 @@ import { listFiles } from './file-list.js'
 import { FileLocks } from './file-locks.js'
 import { FileWriter } from './file-writer.js'
 import { assertGetOptions, assertKey, assertMaxSize, assertPrefix, rangeLength } from './keys.js'
-import type { GetObjectOptions, ObjectMeta, ObjectStore } from './object-store.js'
+import type { GetObjectOptions, NewObject, ObjectMeta, ObjectStore } from './object-store.js'
 
 // Half the price of FileHandle, which counts where objects are small.
 const openFile = promisify(open)
@@ -82,13 +82,23 @@ export class FileObjectStore implements ObjectStore {
   async put(key: string, content: Uint8Array, options: CallOptions = {}): Promise<void> {
     this.#begin(options)
     assertKey(key)
-    await this.#writer.write(key, content, false, options.signal)
+    await this.#writer.write([{ key, content }], false, options.signal)
   }
 
   async putIfAbsent(key: string, content: Uint8Array, options: CallOptions = {}): Promise<boolean> {
     this.#begin(options)
     assertKey(key)
-    return await this.#writer.write(key, content, true, options.signal)
+    const [written = false] = await this.#writer.write([{ key, content }], true, options.signal)
+    return written
+  }
+
+  async putAllIfAbsent(
+    objects: readonly NewObject[],
+    options: CallOptions = {},
+  ): Promise<readonly boolean[]> {
+    this.#begin(options)
+    for (const { key } of objects) assertKey(key)
+    return await this.#writer.write(objects, true, options.signal)
   }
 
   /** Undefined on systems whose files cannot be locked, or which are not Linux. */
@@ -117,7 +127,8 @@ export class FileObjectStore implements ObjectStore {
     const found = await this.get(key, { range, signal })
     if (found === undefined || Buffer.compare(found, expected) !== 0) return false
     // Whoever has the lock next is to find it, cancelled or not.
-    return await this.#writer.write(key, content, false)
+    await this.#writer.write([{ key, content }], false)
+    return true
   }
 
   async touch(key: string, options: CallOptions = {}): Promise<boolean> {

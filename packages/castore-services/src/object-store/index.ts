@@ -1,5 +1,5 @@
 export { FileObjectStore, type FileObjectStoreInit } from './files.js'
 export { MemoryObjectStore } from './memory.js'
 export { type HoldOptions, ObjectHolds } from './object-holds.js'
-export type { GetObjectOptions, ObjectMeta, ObjectRange, ObjectStore } from './object-store.js'
+export type { GetObjectOptions, NewObject, ObjectMeta, ObjectRange, ObjectStore } from './object-store.js'
 export { openObjectStore } from './open.js'

@@ -15,6 +15,13 @@ export interface ObjectRange {
   readonly length: number
 }
 
+/** An object to be written. */
+export interface NewObject {
+  readonly key: string
+  /** Not to be changed until it is written; the store does not keep it afterwards. */
+  readonly content: Uint8Array
+}
+
 /** Options of {@link ObjectStore.get}. */
 export interface GetObjectOptions extends CallOptions {
   /** Default: the whole object. A range that begins at the end of the object or behind it is empty. */
@@ -74,6 +81,18 @@ export interface ObjectStore {
    * @returns whether it was written
    */
   putIfAbsent(key: string, content: Uint8Array, options?: CallOptions): Promise<boolean>
+
+  /**
+   * `putIfAbsent` of many objects, for less than so many calls take. Settles when all are written, also where some fail; each
+   * is atomic by itself. Where this is missing, `putIfAbsent` does it.
+   *
+   * @param objects no two with the same key
+   * @returns of each, in their order, whether it was written
+   * @throws the first failure
+   */
+  readonly putAllIfAbsent?:
+    | ((objects: readonly NewObject[], options?: CallOptions) => Promise<readonly boolean[]>)
+    | undefined
 
   /**
    * Replaces an object, if it has the bytes that are expected. Atomic among all who replace it this way: where the store
