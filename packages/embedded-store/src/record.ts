@@ -58,8 +58,8 @@ let decompressor: Zstd.DCtx | undefined
 export const COMPRESSION_LEVEL = 1
 /** For small inputs the level would take tables of twice the size, which gain nothing and take longer. */
 const HASH_LOG = 14
-/** Content shorter than this is stored as it is: a frame would save less than it costs to read. */
-export const MIN_COMPRESSIBLE = 96
+/** Content shorter than this is stored as it is: a frame would save less than it costs to make and to read. */
+export const MIN_COMPRESSIBLE = 512
 /** How much of a large piece of content is tried first, in bytes. */
 const SAMPLE = 16 * 1024
 /** Content that shrinks by less than one part in this many is stored as it is. */

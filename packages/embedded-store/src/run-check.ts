@@ -1,5 +1,5 @@
 import { EmbeddedStoreError } from './errors.js'
-import { headerHolds, parseHeader, RECORD_HEADER, RecordKind, recordLengthAt } from './record.js'
+import { headerHolds, parseHeader, RECORD_HEADER, RecordKind, rawLengthAt, recordLengthAt } from './record.js'
 
 /** The longest run of packed records, in bytes: offsets in a segment must fit in 32 bits. */
 export const MAX_RUN = 2 ** 30
@@ -31,6 +31,9 @@ export class RunPieces {
   readonly #run: Uint8Array
   #start = 0
   #end = 0
+  /** Length of the records so far, and of their contents, in bytes. */
+  length = 0
+  rawBytes = 0
 
   constructor(run: Uint8Array) {
     this.#run = run
@@ -39,7 +42,10 @@ export class RunPieces {
   /** Adds the record at `offset`. */
   add(offset: number): void {
     if (offset !== this.#end) this.#cut(offset)
-    this.#end = offset + recordLengthAt(this.#run, offset)
+    const length = recordLengthAt(this.#run, offset)
+    this.#end = offset + length
+    this.length += length
+    this.rawBytes += rawLengthAt(this.#run, offset)
   }
 
   finish(): readonly Uint8Array[] {

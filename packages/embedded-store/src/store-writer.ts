@@ -94,27 +94,33 @@ export class StoreWriter {
     const pieces = new RunPieces(run)
     // The segment of this append: it may be full afterwards, and the next one another.
     const segment = this.#writer()
-    let at = segment.length
-    let rawBytes = 0
-    for (const offset of offsets) {
-      const text = keyText(run, offset + KEY_OFFSET)
-      const pending = this.#pending(text)
-      if (pending !== undefined) {
-        touched.add(pending)
-        continue
-      }
-      pieces.add(offset)
-      const length = recordLengthAt(run, offset)
-      const rawLength = rawLengthAt(run, offset)
-      batch.content.set(text, encodeLocation(segment.id, at, length - RECORD_HEADER, rawLength))
-      at += length
-      rawBytes += rawLength
-    }
-    if (at > segment.length) touched.add(batch)
-    const { offset, written } = segment.append(pieces.finish())
-    batch.bytes += at - offset
+    for (const offset of offsets) this.#takeRecord(run, offset, pieces, segment, touched)
+    if (pieces.length > 0) touched.add(batch)
+    const { rawBytes, length: storedBytes } = pieces
+    const { written } = segment.append(pieces.finish())
+    batch.bytes += storedBytes
     this.#appended()
-    return { rawBytes, storedBytes: at - offset, written }
+    return { rawBytes, storedBytes, written }
+  }
+
+  /** One record of a run, unless it waits for a commit already. A method of its own: V8 need not compile all around it. */
+  #takeRecord(
+    run: Uint8Array,
+    offset: number,
+    pieces: RunPieces,
+    segment: SegmentWriter,
+    touched: Set<Batch>,
+  ): void {
+    const text = keyText(run, offset + KEY_OFFSET)
+    const pending = this.#pending(text)
+    if (pending !== undefined) {
+      touched.add(pending)
+      return
+    }
+    const at = segment.length + pieces.length
+    const stored = recordLengthAt(run, offset) - RECORD_HEADER
+    this.#batch.content.set(text, encodeLocation(segment.id, at, stored, rawLengthAt(run, offset)))
+    pieces.add(offset)
   }
 
   put(change: EntryChange): Batch {

@@ -248,11 +248,7 @@ export class Tables {
   #write({ content, entries, segments }: TablesChange): void {
     // Who may lean on what is condemned began before it was; for the others this snapshot shows it.
     const lift = this.condemned.any
-    for (const [text, location] of content) {
-      const key = keyOfText(text)
-      void this.#index.put(key, location as Buffer)
-      if (lift) this.condemned.lift('content', key)
-    }
+    for (const [text, location] of content) this.#point(keyOfText(text), location, lift)
     for (const { table, key, value, condition } of entries) {
       if (condition !== undefined && !sameEntry(this.get(table, key), condition.expected)) {
         condition.violated = true
@@ -264,6 +260,11 @@ export class Tables {
     }
     for (const [id, state] of segments)
       void this.#segments.put(segmentKey(id), encodeSegmentState(state) as Buffer)
+  }
+
+  #point(key: Uint8Array, location: Uint8Array, lift: boolean): void {
+    void this.#index.put(key, location as Buffer)
+    if (lift) this.condemned.lift('content', key)
   }
 
   /**

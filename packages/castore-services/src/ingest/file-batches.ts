@@ -27,40 +27,65 @@ export interface BatchResult {
 
 /** Cuts a walk into tasks; it may run ahead of what is done with them. */
 export function* walkBatches(root: Buffer): Generator<FileBatch, void, undefined> {
-  const writer = new StepWriter()
-  const open: Uint8Array[] = []
-  let steps: BatchStep[] = []
-  let count = 0
-  let files = 0
-  let run: { readonly kind: 'files'; count: number } | undefined
-  let folder: Uint8Array = root
-  const cut = (): FileBatch => {
-    const batch = { steps, taskSteps: writer.take(), count, folder, slot: undefined, result: undefined }
-    steps = []
-    count = 0
-    files = 0
-    run = undefined
-    folder = open.at(-1) ?? root
+  const cutter = new BatchCutter(root)
+  for (const step of walkTree(root)) if (cutter.add(step)) yield cutter.cut()
+  if (cutter.count > 0) yield cutter.cut()
+}
+
+class BatchCutter {
+  readonly #root: Buffer
+  readonly #writer = new StepWriter()
+  readonly #open: Uint8Array[] = []
+  #steps: BatchStep[] = []
+  #files = 0
+  #run: { readonly kind: 'files'; count: number } | undefined
+  #folder: Uint8Array
+  count = 0
+
+  constructor(root: Buffer) {
+    this.#root = root
+    this.#folder = root
+  }
+
+  /** @returns whether a task has enough of it now */
+  add(step: WalkStep): boolean {
+    this.#writer.step(step)
+    this.count++
+    if (step.kind !== 'file') {
+      this.#addOther(step)
+    } else {
+      this.#files++
+      if (this.#run === undefined) {
+        this.#run = { kind: 'files', count: 0 }
+        this.#steps.push(this.#run)
+      }
+      this.#run.count++
+    }
+    return this.#files === FILES_PER_TASK || this.count === 4 * FILES_PER_TASK
+  }
+
+  #addOther(step: Exclude<WalkStep, { kind: 'file' }>): void {
+    this.#run = undefined
+    this.#steps.push(step)
+    if (step.kind === 'enter') this.#open.push(withSlash(step.path))
+    else if (step.kind === 'leave') this.#open.pop()
+    if (this.count === 1 && step.kind === 'enter' && step.name === '') this.#folder = this.#open[0]!
+  }
+
+  cut(): FileBatch {
+    const batch = {
+      steps: this.#steps,
+      taskSteps: this.#writer.take(),
+      count: this.count,
+      folder: this.#folder,
+      slot: undefined,
+      result: undefined,
+    }
+    this.#steps = []
+    this.count = 0
+    this.#files = 0
+    this.#run = undefined
+    this.#folder = this.#open.at(-1) ?? this.#root
     return batch
   }
-  for (const step of walkTree(root)) {
-    writer.step(step)
-    count++
-    if (step.kind === 'file') {
-      files++
-      if (run === undefined) {
-        run = { kind: 'files', count: 0 }
-        steps.push(run)
-      }
-      run.count++
-    } else {
-      run = undefined
-      steps.push(step)
-      if (step.kind === 'enter') open.push(withSlash(step.path))
-      else if (step.kind === 'leave') open.pop()
-      if (count === 1 && step.kind === 'enter' && step.name === '') folder = open[0]!
-    }
-    if (files === FILES_PER_TASK || count === 4 * FILES_PER_TASK) yield cut()
-  }
-  if (count > 0) yield cut()
 }

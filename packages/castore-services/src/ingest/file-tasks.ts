@@ -3,6 +3,7 @@ import { type Blake3Hasher, blake3 } from '@neve/castore-model'
 import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
 import { Cutter, chunkSizes } from '@neve/fastcdc'
 import type { TaskRunner } from '../concurrency/slot-threads.js'
+import { OPEN_FLAGS } from './file-calls.js'
 import {
   ABANDON,
   type ChunkResult,
@@ -21,14 +22,7 @@ import {
 import { wrongType } from './file-type.js'
 import { PackedFilesWriter } from './packed-files.js'
 import { Packer, type PackerContext } from './packer.js'
-import {
-  changed,
-  messageOf,
-  OPEN_FLAGS,
-  readUpTo,
-  TreeReader,
-  type TreeReaderContext,
-} from './tree-reader.js'
+import { changed, messageOf, readUpTo, TreeReader, type TreeReaderContext } from './tree-reader.js'
 
 interface Scan {
   readonly descriptor: number

@@ -29,7 +29,7 @@ export class FolderPath {
     return this.#room.subarray(0, this.#length)
   }
 
-  /** A file's path: a view, good until the next call. */
+  /** A file's path: a view with a NUL behind it, good until the next call. */
   child(name: Uint8Array): Buffer {
     const length = this.#length + name.length
     if (length >= this.#room.length) {
@@ -38,6 +38,7 @@ export class FolderPath {
       this.#room = larger
     }
     this.#room.set(name, this.#length)
+    this.#room[length] = 0
     return this.#room.subarray(0, length)
   }
 }

@@ -1,15 +1,7 @@
-import {
-  closeSync,
-  constants,
-  fstatSync,
-  lstatSync,
-  openSync,
-  readSync,
-  type Stats,
-  statfsSync,
-} from 'node:fs'
+import { fstatSync, readSync, statfsSync } from 'node:fs'
 import { B3Digest, blake3 } from '@neve/castore-model'
 import { FolderRecord, folderKey, settlingTime } from './file-cache.js'
+import { type FileCalls, type FileStat, fileCalls } from './file-calls.js'
 import {
   type FileFailure,
   type FileSeen,
@@ -23,7 +15,6 @@ import { StreamFramer } from './stream-framer.js'
 import { TreeResultsWriter } from './tree-results.js'
 import { Step, StepReader } from './tree-steps.js'
 
-export const OPEN_FLAGS = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK
 const EMPTY = B3Digest.EMPTY.bytes
 
 /** What a reader of trees asks of what it reads for. */
@@ -38,6 +29,7 @@ export interface TreeReaderContext {
 export class TreeReader {
   readonly #context: TreeReaderContext
   readonly #results = new TreeResultsWriter()
+  readonly #calls: FileCalls = fileCalls()
   readonly #settling = new Map<number, number>()
   /** The record of the folder at hand: undefined where there is none, null where that is not known yet. */
   #record: FolderRecord | undefined | null = null
@@ -103,11 +95,10 @@ export class TreeReader {
     let descriptor: number | undefined
     try {
       if (task.useFileCache && this.#unchanged(folder, name)) return DONE
-      descriptor = openSync(path, OPEN_FLAGS)
-      const stat = fstatSync(descriptor)
-      if (!stat.isFile()) return wrongType(path, stat)
-      const { size } = stat
-      const executable = (stat.mode & 0o100) !== 0
+      descriptor = this.#calls.open(path)
+      const stat = this.#calls.fstat(descriptor)
+      const { size, executable } = stat
+      if (!stat.isRegular) return wrongType(path, fstatSync(descriptor))
       const large = size > LARGE_FILE
       const inSlot = large ? 0 : size
       if (!framer.fits(name.length + inSlot)) return undefined
@@ -131,7 +122,7 @@ export class TreeReader {
     } catch (error) {
       return { kind: 'read', path: Buffer.from(path), message: messageOf(error) }
     } finally {
-      if (descriptor !== undefined) closeSync(descriptor)
+      if (descriptor !== undefined) this.#calls.close(descriptor)
     }
   }
 
@@ -143,10 +134,10 @@ export class TreeReader {
     }
     const known = this.#record?.find(name)
     if (known === undefined) return false
-    const stat = lstatSync(folder.child(name))
+    const stat = this.#calls.lstat(folder.child(name))
     const { size, executable, digest } = known
     const same =
-      stat.isFile() &&
+      stat.isRegular &&
       stat.size === size &&
       stat.ino === known.inode &&
       stat.dev === this.#record?.device &&
@@ -159,7 +150,7 @@ export class TreeReader {
   }
 
   /** What to remember of a file: nothing if it changed so recently that another change might go unseen. */
-  seen(path: Uint8Array, stat: Stats): FileSeen | undefined {
+  seen(path: Uint8Array, stat: Omit<FileStat, 'isRegular' | 'executable'>): FileSeen | undefined {
     let settling = this.#settling.get(stat.dev)
     if (settling === undefined) {
       try {
