@@ -170,24 +170,6 @@ describe('blobs in an embedded store', () => {
     await engine.close()
   })
 
-  it('medium ones are cut and stored the same by threads, once so much was written that these are worth it', async () => {
-    const { engine, blobs } = await embeddedServices()
-    for (const [seed, length] of [5_000_000, 524_288, 600_000, 800_001, 1_750_000, 3_000_000].entries()) {
-      const { content, digest } = randomBlob(length, seed)
-      await using writer = blobs.openWrite()
-      for (let at = 0; at < length; at += 65_536) await writer.write(content.subarray(at, at + 65_536))
-      expect((await writer.close()).equals(digest)).toBe(true)
-      const cuts: string[] = []
-      for await (const chunk of cut(asyncOf(content))) cuts.push(B3Digest.of(chunk).toHex())
-      const listed = (await blobs.chunks(digest))!
-      expect(listed.length === 0 ? [digest.toHex()] : listed.map((chunk) => chunk.digest.toHex())).toEqual(
-        cuts,
-      )
-      expect(sameBytes((await blobs.get(digest, { maxSize: length }))!, content)).toBe(true)
-    }
-    await engine.close()
-  })
-
   it('large ones at once, more than threads take, are all stored; one that is given up is not', async () => {
     const { engine, blobs } = await embeddedServices()
     const write = async (seed: number): Promise<boolean> => {

@@ -4,12 +4,11 @@ import { Chunker } from '@neve/fastcdc'
 import type { CallOptions } from '../call-options.js'
 import { encodeChunkList, type ListedChunk } from './embedded-chunk-list.js'
 import { engineError, isSound } from './engine-error.js'
-import { RecordThreads } from './record-threads.js'
 import { RecordUploads } from './record-uploads.js'
 import { BlobWriterBase } from './writer-base.js'
 
-/** From so many bytes on threads hash and frame the chunks, if they are worth starting: of less, there are few. */
-const THREADED_FROM = 512 * 1024
+/** From so many bytes on threads hash and frame the chunks: of less, they would hardly have started. */
+const THREADED_FROM = 4 * 1024 * 1024
 
 /** Writes one blob into an embedded store, cut at content-defined boundaries. */
 export class EmbeddedBlobWriter extends BlobWriterBase {
@@ -39,8 +38,7 @@ export class EmbeddedBlobWriter extends BlobWriterBase {
     try {
       if (this.#uploads === undefined) {
         await this.#append(this.#chunker.push(bytes))
-        const pays = RecordThreads.pay(this.#engine, bytes.length)
-        if (pays && !this.#joined && this.#taken >= THREADED_FROM) await this.#join(signal)
+        if (!this.#joined && this.#taken >= THREADED_FROM) await this.#join(signal)
       } else await this.#uploads.add(bytes, signal)
     } catch (error) {
       throw engineError(error, undefined, this.#backend)

@@ -6,15 +6,12 @@ import { FrameThreads } from './frame-threads.js'
 const MAX_WRITERS = 4
 /** Of the bytes of a slot, those after the last sure end of a chunk, up to 512 KiB, are copied. */
 const ROOM = 2 * 1024 * 1024
-/** What a process has written through writers until it starts threads for the next, in bytes: one file is not worth them. */
-const WORTH = 4 * 1024 * 1024
 /** How long threads wait for the next writer, in milliseconds: they take a tenth of a second to start. */
 const LINGER = 5000
 
 /** Threads that hash chunks and frame records, for the writers of large blobs into one embedded store. */
 export class RecordThreads {
   static readonly #ofEngines = new WeakMap<EmbeddedStore, RecordThreads>()
-  static readonly #written = new WeakMap<EmbeddedStore, number>()
   readonly threads: FrameThreads
   readonly #forget: () => void
   #writers = 0
@@ -24,13 +21,6 @@ export class RecordThreads {
     const { min, max } = chunkSizes()
     this.threads = new FrameThreads({ maxChunk: max, minChunk: min, room: ROOM, salt: engine.salt })
     this.#forget = () => RecordThreads.#ofEngines.delete(engine)
-  }
-
-  /** Counts what a writer was given, in bytes. @returns whether so much was written that threads are worth starting */
-  static pay(engine: EmbeddedStore, bytes: number): boolean {
-    const written = (RecordThreads.#written.get(engine) ?? 0) + bytes
-    RecordThreads.#written.set(engine, written)
-    return written >= WORTH
   }
 
   /**

@@ -9,10 +9,6 @@ import { RecordThreads } from './record-threads.js'
 
 /** Beside those that threads work on: one is filled, one is written. */
 const OTHER_SLOTS = 2
-/** Of a blob that may soon be over, tasks of this many bytes are sent: so threads work on it before it is. */
-const EARLY_TASK = 768 * 1024
-/** From so many bytes on tasks are as large as they can be: of those, less is copied. */
-const LARGE = 4 * 1024 * 1024
 
 /**
  * One blob on its way into an embedded store: cut where it lies, its chunks hashed and framed by threads, and appended in
@@ -28,7 +24,6 @@ export class RecordUploads {
   readonly #cutter = new Cutter()
   #slot: Slot | undefined
   #used = 0
-  #taken = 0
   #tail: Promise<void> = Promise.resolve()
   #failure: { readonly error: unknown } | undefined
 
@@ -47,16 +42,15 @@ export class RecordUploads {
 
   /** Takes the next bytes. Settles when they are copied, which may take until earlier ones are written. */
   async add(bytes: Uint8Array, signal: AbortSignal): Promise<void> {
+    const { room } = this.#shared.threads
     for (let at = 0; at < bytes.length; ) {
       this.#check()
-      const room = this.#taken < LARGE ? EARLY_TASK : this.#shared.threads.room
       this.#slot ??= await this.#slots.take({ signal })
       const length = Math.min(room - this.#used, bytes.length - at)
       this.#slot.raw.set(bytes.subarray(at, at + length), this.#used)
       this.#used += length
-      this.#taken += length
       at += length
-      if (this.#used >= room) await this.#send(this.#slot, false, signal)
+      if (this.#used === room) await this.#send(this.#slot, false, signal)
     }
   }
 
