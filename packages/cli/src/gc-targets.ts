@@ -10,10 +10,11 @@ export interface RetentionFlags {
   readonly maxSize?: string
 }
 
-/** An embedded store to collect garbage in. */
+/** A store to collect garbage in. */
 export interface GcTarget {
-  /** The folder. */
+  /** The folder of an embedded store; the address of an object store. */
   readonly path: string
+  readonly isObjectStore?: boolean
   readonly rules: RetentionRules
 }
 

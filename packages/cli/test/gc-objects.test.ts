@@ -1,6 +1,7 @@
 import { readdirSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
+import { startDaemon } from './servers.js'
 import { neve, ONE_LINE, temporaryFolder } from './support.js'
 
 const DAY = 86_400_000
@@ -58,4 +59,48 @@ test('garbage in an object store goes, what has a root stays', async () => {
 test('a grace age is of object stores', async () => {
   const { code, stderr } = await neve(['gc', '--store', join(temporaryFolder(), 'store'), '--grace', '1h'])
   expect([code, stderr]).toEqual([2, expect.stringContaining('--grace')])
+})
+
+test('a daemon collects garbage in an object store by its schedule, once all who write know of it', async () => {
+  const folder = temporaryFolder()
+  const bucket = join(folder, 'bucket')
+  const address = `objectstore+file://${bucket}`
+  const run = (...args: string[]) => neve(['--store', address, ...args])
+  const files = ['one', 'two', 'three'].map((name) => join(folder, name))
+  for (const file of files) writeFileSync(file, `${file} `.repeat(5000))
+  const [one] = (await run('import', '--add-root', 'first', files[0]!)).lines as [string]
+  const [two] = (await run('import', files[1]!)).lines as [string]
+  age(bucket, 9)
+  const [three] = (await run('import', files[2]!)).lines as [string]
+  expect((await run('gc', '--dry-run', '--keep-used-within', '30d')).lines).toEqual([])
+  const serve = () => {
+    const place = ['-l', join(folder, 's.sock'), '--store', address]
+    return startDaemon([...place, '--gc-every', '1s'], {}, 'daemon')
+  }
+  const first = await serve()
+  await first.says(`found garbage in ${address}: 1 store path`)
+  expect(await first.stop()).toBe(0)
+  expect((await run('path-info', two)).code).toBe(0)
+
+  age(join(bucket, 'neve/gc'), 9)
+  age(bucket, 9)
+  const [four] = (await run('import', files[2]!)).lines as [string]
+  expect(four).toBe(three)
+  const daemon = await serve()
+  const collected = () => expect(daemon.stderr()).toMatch(/collected garbage in objectstore.*: [1-9]\d* entr/)
+  await vi.waitFor(collected, { timeout: 60_000, interval: 200 })
+  expect(await daemon.stop()).toBe(0)
+  expect((await run('path-info', '--all')).lines.map((line) => line.split(/\s/)[0]).sort()).toEqual(
+    [one, three].sort(),
+  )
+  expect(await run('verify', '--all', '--nar')).toMatchObject({ code: 0, lines: [] })
+})
+
+test.each([
+  ['--min-free', '1G'],
+  ['--gc-every', '1d', '--max-size', '1G'],
+])('a daemon over an object store refuses %s', async (...flags) => {
+  const address = `objectstore+file://${join(temporaryFolder(), 'bucket')}`
+  const { code, stderr } = await neve(['daemon', '-l', '127.0.0.1:0', '--store', address, ...flags])
+  expect([code, stderr]).toEqual([2, expect.stringContaining('embedded stores')])
 })

@@ -50,7 +50,7 @@ they are stored), freedBytes (what the file system got back), damagedSegments, w
 
 Of an object store (objectstore+…) nothing is removed that was written or counted on within --grace, which is kept with
 the store: uploads have to take less than half of it. The first run, and one with another --grace, only tells what is
-garbage, and when to run it again. --wait means nothing there. With --json: paths, keptPaths, objects, contentBytes,
+garbage, and when to run it again. --keep-used-within means the same as --older-than there, --wait nothing. With --json: paths, keptPaths, objects, contentBytes,
 freedBytes, notBefore, dryRun.
 
 The exit status is 0 when all that is garbage is gone; 1 when somebody still had the store open, or it is too early.
@@ -89,11 +89,11 @@ async function collect(context: Context, options: GcOptions): Promise<void> {
   const objects = objectStoreAddress(options)
   if (objects !== undefined) {
     const { grace, keepUsedWithin, maxSize } = options
-    if (keepUsedWithin !== undefined || maxSize !== undefined) {
-      throw new UsageError('--keep-used-within and --max-size are for embedded stores: see --older-than')
-    }
+    if (maxSize !== undefined) throw new UsageError('--max-size is for embedded stores')
     const age = grace === undefined ? undefined : parseDuration('--grace', grace)
-    return collectObjectStore(context, options, objects, { ...settings, grace: age })
+    const used = keepUsedWithin === undefined ? 0 : parseDuration('--keep-used-within', keepUsedWithin)
+    const kept = keepUsedWithin === undefined ? settings.olderThan : Math.max(settings.olderThan ?? 0, used)
+    return collectObjectStore(context, options, objects, { ...settings, olderThan: kept, grace: age })
   }
   if (options.grace !== undefined) throw new UsageError('--grace is for object stores')
   giveWay()

@@ -30,6 +30,8 @@ export const GC_HELP = `\
 --gc-every collects garbage as neve gc does, the first time when that time has passed; --min-free does so when space runs
 low, what was used least recently first, until --max-free is free or nothing is left but what roots keep and what was used
 within the hour. Both work in a process of their own, and remove what they found when clients had the time of --gc-grace.
+Of objectstore+s3:… and objectstore+file:… --gc-every removes what is older than the grace age that is stored with it (see neve gc),
+and --keep-used-within keeps what was used within that time.
 `
 
 /** Adds the options to a command. */
@@ -80,11 +82,21 @@ async function targetsOf(options: DaemonOptions, caches: readonly CachePlan[]): 
     }
     targets.set(target.path, target)
   }
-  if (targets.size > 0) return [...targets.values()]
-  throw new UsageError('--gc-every and --min-free are for embedded stores: none of those served is one')
+  const found = [...targets.values()]
+  const { gcEvery, minFree } = options
+  if (minFree !== undefined && found.every(({ isObjectStore }) => isObjectStore)) {
+    throw new UsageError('--min-free is for embedded stores: none of those served is one')
+  }
+  if (gcEvery !== undefined && found.length === 0) {
+    throw new UsageError('--gc-every is for embedded stores, S3 and local files: none of those served is one')
+  }
+  return found
 }
 
-/** The embedded stores among what is served; nothing is opened, as nothing may be there yet. */
+/**
+ * The stores that can be collected while they are served; nothing is opened, as nothing may be there yet. Other clouds than
+ * S3 cannot replace an object under a condition: nobody may write to them meanwhile.
+ */
 async function servedTargets(
   sources: ReturnType<typeof storeSources>,
   flags: RetentionFlags,
@@ -95,7 +107,12 @@ async function servedTargets(
   const rules = retentionRules(flags)
   const { config, address } = placeOf(sources ?? defaultStoreAddress())
   if (config !== undefined) return composedTargets(config, rules)
-  if (address === undefined || !isEmbeddedAddress(address)) return []
+  if (address === undefined) return []
+  if (/^objectstore\+(s3|file):/.test(address)) {
+    if (rules.maxSize !== undefined) throw new UsageError('--max-size is for embedded stores')
+    return [{ path: address, isObjectStore: true, rules }]
+  }
+  if (!isEmbeddedAddress(address)) return []
   if (isCompositionFile(address)) return composedTargets(address, rules)
   return [{ path: embeddedPath(address), rules }]
 }

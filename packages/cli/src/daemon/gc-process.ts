@@ -1,10 +1,13 @@
 import { type CollectGarbageOptions, collectGarbage } from '@neve/store-pathinfo/gc'
 import { giveWay } from '../give-way.js'
+import { openObjects } from '../object-store-address.js'
 
 /** What a process that collects garbage is told. */
 export interface GcRequest {
-  /** The folder of an embedded store. */
+  /** The folder of an embedded store; the address of an object store. */
   readonly path: string
+  readonly isObjectStore: boolean
+  /** Of an object store `keepUsedWithin` alone. */
   readonly options: Omit<CollectGarbageOptions, 'signal' | 'onProgress'>
 }
 
@@ -17,6 +20,8 @@ export interface GcReport {
   readonly freedBytes: number
   /** Processes that hold back what is garbage. */
   readonly waitingFor: readonly number[]
+  /** Of an object store: from when on what was found can be removed, in milliseconds since 1970, where that is later. */
+  readonly notBefore?: number | undefined
 }
 
 /** What it tells in the end. */
@@ -27,16 +32,30 @@ export type GcAnswer =
 process.once('disconnect', () => process.exit(1))
 process.once('message', (request: GcRequest) => void run(request))
 
-async function run({ path, options }: GcRequest): Promise<void> {
+async function run(request: GcRequest): Promise<void> {
   let answer: GcAnswer
   try {
     giveWay()
-    const { paths, contentBytes, removed, freedBytes, waitingFor } = await collectGarbage(path, options)
-    const pids = waitingFor.map(({ pid }) => pid)
-    answer = { report: { paths: paths.length, contentBytes, removed, freedBytes, waitingFor: pids } }
+    answer = { report: await (request.isObjectStore ? collectInObjects(request) : collect(request)) }
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
     answer = { error: error instanceof Error ? error.message : String(error), code }
   }
   process.send!(answer, () => process.exit(0))
+}
+
+async function collect({ path, options }: GcRequest): Promise<GcReport> {
+  const { paths, contentBytes, removed, freedBytes, waitingFor } = await collectGarbage(path, options)
+  const pids = waitingFor.map(({ pid }) => pid)
+  return { paths: paths.length, contentBytes, removed, freedBytes, waitingFor: pids }
+}
+
+async function collectInObjects({ path, options }: GcRequest): Promise<GcReport> {
+  const { collectObjects } = await import('@neve/store-pathinfo/object-gc')
+  await using opened = await openObjects(path)
+  const collecting = collectObjects(opened.store, { olderThan: options.keepUsedWithin })
+  const { paths, objects, bytes, notBefore } = await collecting
+  const isEarly = notBefore !== undefined
+  const [removed, freedBytes] = isEarly ? [0, 0] : [objects, bytes]
+  return { paths: paths.length, contentBytes: bytes, removed, freedBytes, waitingFor: [], notBefore }
 }

@@ -90,7 +90,7 @@ export class GcSchedule {
           await this.#look(store)
         } catch (error) {
           if (signal.aborted) return
-          this.#log.error(`garbage could not be collected in ${store.path}: ${describe(error)}`)
+          this.#log.error(`garbage could not be collected in ${nameOf(store)}: ${describe(error)}`)
         }
       }
       await sleep(look, undefined, { signal }).catch(() => {})
@@ -111,14 +111,15 @@ export class GcSchedule {
     }
     if (await this.#isShort(store)) await this.#makeSpace(store)
     else if (now >= store.due) {
-      store.due = now + (this.#plan.every ?? 0)
-      await this.#collect(store, store.rules)
+      store.due = now + (this.#plan.every ?? Number.POSITIVE_INFINITY)
+      const { notBefore } = (await this.#collect(store, store.rules)) ?? {}
+      if (notBefore !== undefined) store.due = Math.min(store.due, notBefore)
     }
   }
 
   async #isShort(store: Watched): Promise<boolean> {
     const { minFree, maxFree } = this.#plan
-    if (minFree === undefined || Date.now() < store.restsUntil) return false
+    if (minFree === undefined || store.isObjectStore || Date.now() < store.restsUntil) return false
     const free = await freeBytes(store.path)
     const isShort = free < (store.isShort ? maxFree : minFree)
     if (isShort && !store.isShort) {
@@ -150,27 +151,35 @@ export class GcSchedule {
     const { grace } = this.#plan
     // Whom the own lease holds back for long it is useless to wait for.
     const patience = grace <= LETTING_GO ? grace + LETTING_GO : 0
-    const answer = await this.#inProcess({ path: store.path, options: { ...options, patience } })
+    const answer = await this.#inProcess({
+      path: store.path,
+      isObjectStore: store.isObjectStore === true,
+      options: { ...options, patience },
+    })
     if ('error' in answer) {
       if (answer.code === 'busy') return undefined
       throw new Error(answer.error)
     }
     const { report } = answer
-    const { paths, contentBytes, removed, freedBytes, waitingFor } = report
+    const { paths, contentBytes, removed, freedBytes, waitingFor, notBefore } = report
+    const name = nameOf(store)
+    if (notBefore !== undefined) {
+      const found = `${counted(paths, 'store path')}, ${formatBytes(contentBytes)}`
+      const when = Number.isFinite(notBefore) ? new Date(notBefore).toISOString() : 'later'
+      this.#log.info(`found garbage in ${name}: ${found}; it goes when all writers know of it: ${when}`)
+      return report
+    }
     if (waitingFor.length > 0 && options.onlyCondemned !== true) {
       store.pending = { options, at: Date.now() + grace + LETTING_GO, delay: RETRY }
       const found = `${counted(paths, 'store path')}, ${formatBytes(contentBytes)} of contents`
       const others = waitingFor.filter((pid) => pid !== process.pid)
       const who = others.length === 0 ? 'clients of this server' : `processes ${waitingFor.join(', ')}`
-      this.#log.info(`found garbage in ${store.path}: ${found}; it goes when ${who} have let go of it`)
+      this.#log.info(`found garbage in ${name}: ${found}; it goes when ${who} have let go of it`)
     }
     if (removed > 0 || freedBytes > 0 || options.onlyCondemned !== true) {
       const took = formatDuration(performance.now() - begun)
       const what = `${counted(removed, 'entry', 'entries')} removed, ${formatBytes(freedBytes)} freed`
-      this.#log.info(
-        { removed, freed_bytes: freedBytes },
-        `collected garbage in ${store.path}: ${what} in ${took}`,
-      )
+      this.#log.info({ removed, freed_bytes: freedBytes }, `collected garbage in ${name}: ${what} in ${took}`)
     }
     this.#state = {
       runs: this.#state.runs + 1,
@@ -197,6 +206,11 @@ export class GcSchedule {
       child.send(request, () => {})
     })
   }
+}
+
+/** Without options of an address, which may be credentials. */
+function nameOf({ path, isObjectStore }: GcTarget): string {
+  return isObjectStore ? path.replace(/\?.*/, '') : path
 }
 
 async function freeBytes(path: string): Promise<number> {
