@@ -21,12 +21,6 @@ const LEAST_AVERAGE = 16 * 1024
 const MOST_AVERAGE = 1024 * 1024
 
 /**
- * So many bytes of frames that were sent and not yet acknowledged are kept beside the slots, which go on to the next task
- * meanwhile: whoever takes them waits for the disk. In bytes.
- */
-const FRAMES_UNDER_WAY = 24 * 1024 * 1024
-
-/**
  * Stores what tasks have left in their slots: framed records as they are, into an embedded store's segment; zstd frames
  * into a service that keeps such; or the contents, into any other service.
  */
@@ -37,8 +31,6 @@ export class ContentStore {
   #framed: FramedBlobs | undefined
   readonly #started = { blobs: new Set<string>(), chunks: new Set<string>() }
   readonly #controllers = new Map<Slot, AbortController>()
-  readonly #detached = new Set<AbortController>()
-  #framesUnderWay = 0
   #allNew = true
   readonly #slots: SlotAllowance
   readonly #writing = new Map<Slot, Promise<unknown>[]>()
@@ -108,26 +100,8 @@ export class ContentStore {
       const content = Uint8Array.prototype.slice.call(slot.raw, file.rawOffset, file.rawOffset + file.size)
       this.hold(slot, this.blobs.put(content, { signal: this.#signalOf(slot) }))
     }
-    if (this.#framed !== undefined && framed.length > 0) this.#putFramed(this.#framed, slot, framed)
-  }
-
-  #putFramed(service: FramedBlobs, slot: Slot, framed: readonly FramedBlob[]): void {
-    const chunks = framed.flatMap((blob) => blob.chunks)
-    const length = chunks.reduce((sum, { frame }) => sum + frame.length, 0)
-    if (this.#framesUnderWay + length > FRAMES_UNDER_WAY) {
-      this.hold(slot, service.putFramed(framed, { signal: this.#signalOf(slot) }))
-      return
-    }
-    const copied = copyOfFrames(framed, length)
-    const controller = sharedController()
-    this.#framesUnderWay += length
-    this.#detached.add(controller)
-    const putting = this.#tracked(service.putFramed(copied, { signal: controller.signal })).then(() => {
-      this.#framesUnderWay -= length
-      this.#detached.delete(controller)
-      this.#releases.delete(putting)
-    })
-    this.#releases.add(putting)
+    if (this.#framed === undefined || framed.length === 0) return
+    this.hold(slot, this.#framed.putFramed(framed, { signal: this.#signalOf(slot) }))
   }
 
   /** Starts to store framed chunks. */
@@ -216,7 +190,7 @@ export class ContentStore {
 
   /** Stops what was started and has not been finished yet, into any but an embedded store. */
   abort(reason: unknown): void {
-    for (const controller of [...this.#controllers.values(), ...this.#detached]) controller.abort(reason)
+    for (const controller of this.#controllers.values()) controller.abort(reason)
   }
 
   /** Waits for everything that was started. */
@@ -241,32 +215,14 @@ export class ContentStore {
 
   /** Keeps a slot until this has settled. Should it fail, all fails. */
   hold(slot: Slot, writing: Promise<unknown>): void {
-    const tracked = this.#tracked(writing)
+    const tracked = writing.catch((error: unknown) => {
+      this.#failure ??= { error }
+      this.abort(error)
+    })
     const list = this.#writing.get(slot)
     if (list === undefined) this.#writing.set(slot, [tracked])
     else list.push(tracked)
   }
-
-  /** Never rejects: should it fail, all fails. */
-  #tracked(writing: Promise<unknown>): Promise<unknown> {
-    return writing.catch((error: unknown) => {
-      this.#failure ??= { error }
-      this.abort(error)
-    })
-  }
-}
-
-/** The same blobs, their frames in memory of their own. */
-function copyOfFrames(blobs: readonly FramedBlob[], length: number): FramedBlob[] {
-  const room = Buffer.allocUnsafeSlow(length)
-  let at = 0
-  const copied = (chunk: FramedChunk): FramedChunk => {
-    const frame = room.subarray(at, at + chunk.frame.length)
-    frame.set(chunk.frame)
-    at += frame.length
-    return { ...chunk, frame }
-  }
-  return blobs.map(({ digest, chunks }) => ({ digest, chunks: chunks.map(copied) }))
 }
 
 function framedChunkOf(slot: Slot, { digest, size, recordOffset, storedLength }: ChunkResult): FramedChunk {
