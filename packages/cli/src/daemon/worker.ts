@@ -1,6 +1,7 @@
 import { setMaxListeners } from 'node:events'
 import type { Socket } from 'node:net'
 import { Context } from '../context.js'
+import { letHeapGrow } from '../heap-growth.js'
 import type { MetricsSnapshot } from '../http/http-metrics.js'
 import type { Output } from '../io.js'
 import { openTelemetry } from '../observe/open-telemetry.js'
@@ -16,6 +17,7 @@ let telemetry: Telemetry | undefined
 /** Wait for what all workers have counted. */
 const asking: ((all: readonly MetricsSnapshot[] | undefined) => void)[] = []
 
+letHeapGrow()
 // They reach the whole group of processes; what to do says the one that listens.
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => {})
 process.once('disconnect', () => process.exit(1))
