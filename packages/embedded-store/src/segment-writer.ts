@@ -6,6 +6,7 @@ import {
   ftruncateSync,
   openSync,
   readSync,
+  rmSync,
   unlinkSync,
   writeSync,
   writev,
@@ -67,12 +68,12 @@ export class SegmentWriter {
       if (writer !== undefined) return writer
     }
     for (let id = Math.max(0, ...states.keys(), ...files) + 1; ; id++) {
-      const writer = SegmentWriter.#create(folder, id, salt)
+      const writer = SegmentWriter.#create(folder, tables, id, salt)
       if (writer !== undefined) return writer
     }
   }
 
-  static #create(folder: string, id: number, salt: number): SegmentWriter | undefined {
+  static #create(folder: string, tables: Tables, id: number, salt: number): SegmentWriter | undefined {
     const path = join(folder, segmentName(id))
     let descriptor: number
     try {
@@ -88,10 +89,18 @@ export class SegmentWriter {
         closeSync(descriptor)
         return undefined
       }
+      // The number may have been given out, filled and removed since the tables were looked at. Whoever collects garbage
+      // removes files of removed segments again and again: no number is used twice.
+      tables.refresh()
+      if (tables.segmentState(id) !== undefined) {
+        rmSync(path, { force: true })
+        closeSync(descriptor)
+        return undefined
+      }
       writeSync(descriptor, segmentHeader(id, salt), 0, SEGMENT_HEADER, 0)
       syncFolder(folder)
     } catch (error) {
-      unlinkSync(path)
+      rmSync(path, { force: true })
       closeSync(descriptor)
       throw wrapError(error, `make ${path}`)
     }

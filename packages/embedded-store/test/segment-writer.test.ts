@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
-import { expect, it } from 'vitest'
+import { expect, it, vi } from 'vitest'
 import { layoutOf, openFormat } from '../src/format.js'
 import { SEGMENT_HEADER, segmentName } from '../src/segment.js'
 import { SegmentWriter } from '../src/segment-writer.js'
@@ -54,5 +54,16 @@ it('goes on in a segment that is not full, and not under the number of one that 
   expect(third.id).toBe(8)
   expect(files()).toEqual([segmentName(1), segmentName(8)])
   await third.close(tables)
+  await tables.close()
+})
+
+it('gives no number that was used up since the tables were looked at', async () => {
+  const { tables, acquire, files } = open()
+  const segments = new Map([1, 2].map((id) => [id, REMOVED_SEGMENT] as const))
+  await tables.publish({ content: new Map(), entries: [], segments })
+  vi.spyOn(tables, 'segmentStates').mockReturnValueOnce(new Map())
+  const writer = acquire()
+  expect([writer.id, files()]).toEqual([3, [segmentName(3)]])
+  await writer.close(tables)
   await tables.close()
 })
