@@ -55,7 +55,7 @@ test.each([
   ['Whether it is sound', ['verify', 'verify', 'verify', 'verify', 'verify']],
   ['To another backend', ['migrate', 'migrate']],
   ['Backups', ['snapshot', 'verify', 'snapshot']],
-  ['What stays, and what is garbage', ['root', 'root', 'root', 'root', 'gc', 'gc', 'gc']],
+  ['What stays, and what is garbage', ['root', 'root', 'import', 'root', 'root', 'gc', 'gc', 'gc']],
 ])('what docs/operations.md shows under %s works as it is shown', runSection)
 
 test.each(['Whether it is sound', 'With a daemon'])(
