@@ -16,6 +16,7 @@ interface Calls {
   readonly flock: (descriptor: number, operation: number) => number
   readonly fcntl: (descriptor: number, command: number, type: string, lock: Uint8Array) => number
   readonly fallocate: (descriptor: number, mode: number, offset: number, length: number) => number
+  readonly madvise: (address: number, length: number, advice: number) => number
   readonly errno: () => number
 }
 let calls: Calls | null | undefined
@@ -34,6 +35,7 @@ function loadCalls(): Calls | null {
         process.platform === 'linux'
           ? libc.func('int fallocate(int fd, int mode, int64 offset, int64 length)')
           : () => -1,
+      madvise: libc.func('int madvise(uintptr_t addr, size_t length, int advice)'),
       errno: () => koffi.errno(),
     }
   } catch {
@@ -91,6 +93,14 @@ export function allocate(descriptor: number, offset: number, length: number): bo
   if (calls === null) return undefined
   if (calls.fallocate(descriptor, 0, offset, length) === 0) return true
   return FULL.includes(calls.errno()) ? false : undefined
+}
+
+const MADV_DONTNEED = 4
+
+/** Takes a mapping of a file out of this process's memory until it is read again. Linux only. */
+export function dropPages(address: number, length: number): void {
+  if (calls === undefined) calls = loadCalls()
+  calls?.madvise(address, length, MADV_DONTNEED)
 }
 
 /**

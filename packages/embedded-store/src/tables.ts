@@ -6,6 +6,7 @@ import { type Condemnable, Condemned } from './condemned.js'
 import { type EntryChange, TABLES, type TableName } from './entry-record.js'
 import { EmbeddedStoreError, wrapError } from './errors.js'
 import { MutexLock, oneAtATime } from './file-lock.js'
+import { MappedPages } from './mapped-pages.js'
 import { RESERVE, TableRoom } from './table-room.js'
 import {
   decodeLocation,
@@ -62,6 +63,7 @@ export class Tables {
   readonly #walks = new Set<Iterator<unknown>>()
   #mutexes: MutexLock | undefined
   readonly #room: TableRoom
+  readonly #pages: MappedPages
   #failure: EmbeddedStoreError | undefined
   #closed = false
 
@@ -69,6 +71,7 @@ export class Tables {
   constructor(path: string, readOnly: boolean, { beside = false, mapSize = MAP_SIZE } = {}) {
     this.#path = path
     this.#room = new TableRoom(path)
+    this.#pages = new MappedPages(join(path, 'data.mdb'))
     const writable = readOnly ? prepareReading(path) : prepareTables(path)
     checkDataFile(path)
     try {
@@ -174,6 +177,7 @@ export class Tables {
 
   /** As {@link get}, in LMDB's own buffer: good until the next read. */
   view(table: TableName, key: Uint8Array): Uint8Array | undefined {
+    this.#pages.read()
     const value = this.#get(this.#tables[table], key)
     // LMDB's buffer is longer than the value.
     return value === undefined ? undefined : Uint8Array.prototype.subarray.call(value, 0, value.length)
@@ -200,6 +204,7 @@ export class Tables {
       for (let next = walk.next(); next.done !== true; next = walk.next()) {
         yield next.value
         this.checkOpen()
+        this.#pages.read()
       }
     } finally {
       if (this.#walks.delete(walk)) walk.return?.()

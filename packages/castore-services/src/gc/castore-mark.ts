@@ -9,6 +9,10 @@ const DIGEST = 32
 const LIST_ENTRY = 36
 /** Directories that are walked through before others get a turn. */
 const A_TURN = 4096
+/** Directories that are looked up together, in the order in which they lie: 18 bits number them. */
+const TOGETHER = 2 ** 18
+/** It does not pay to put fewer of them in order. */
+const FEW = 16
 
 /**
  * Walks through an embedded store and remembers what is referred to: directories, blobs that directories or roots have,
@@ -23,6 +27,7 @@ export class CastoreMark {
   readonly #measures: boolean
   readonly #tolerates: boolean
   #open = Buffer.alloc(DIGEST * 1024)
+  #round = Buffer.alloc(0)
   #depth = 0
   #bytes = 0
 
@@ -54,10 +59,15 @@ export class CastoreMark {
 
   /** Marks a node and everything below it. What is below it and missing is passed over. */
   async node(node: Node, signal?: AbortSignal): Promise<void> {
-    if (node.kind === 'file') this.blob(node.digest.bytes)
-    if (node.kind !== 'directory') return
-    this.#push(node.digest.bytes, 0)
+    await this.nodeLater(node, signal)
     await this.run(signal)
+  }
+
+  /** Marks a node; what is below it at the latest with the next {@link run}: together that is quicker. */
+  async nodeLater(node: Node, signal?: AbortSignal): Promise<void> {
+    if (node.kind === 'file') this.blob(node.digest.bytes)
+    if (node.kind === 'directory') this.#push(node.digest.bytes, 0)
+    if (this.#depth >= TOGETHER) await this.run(signal)
   }
 
   blob(digests: Uint8Array, at = 0): void {
@@ -110,20 +120,40 @@ export class CastoreMark {
   /** Goes on until all that is below is marked. */
   async run(signal?: AbortSignal): Promise<void> {
     for (let walked = 0; this.#depth > 0; ) {
-      this.#depth--
-      const digest = this.#open.subarray(this.#depth * DIGEST, (this.#depth + 1) * DIGEST)
-      // Measuring reads the tables meanwhile.
-      const encoded = this.#measures
-        ? this.#engine.get('directories', digest)
-        : this.#engine.view('directories', digest)
-      if (encoded !== undefined) {
-        this.#bytes += entryBytes(encoded)
-        this.children(encoded)
+      for (const digest of this.#takeRound()) {
+        // Measuring reads the tables meanwhile.
+        const encoded = this.#measures
+          ? this.#engine.get('directories', digest)
+          : this.#engine.view('directories', digest)
+        if (encoded !== undefined) {
+          this.#bytes += entryBytes(encoded)
+          this.children(encoded)
+        }
+        if (++walked % A_TURN === 0) {
+          await new Promise((resolve) => setImmediate(resolve))
+          signal?.throwIfAborted()
+        }
       }
-      if (++walked % A_TURN === 0) {
-        await new Promise((resolve) => setImmediate(resolve))
-        signal?.throwIfAborted()
-      }
+    }
+  }
+
+  /** Some of the open ones, as good as in the order of their digests; what is pushed meanwhile comes in a later round. */
+  *#takeRound(): Generator<Uint8Array, void, undefined> {
+    const count = Math.min(this.#depth, TOGETHER)
+    const end = this.#depth * DIGEST
+    this.#depth -= count
+    const length = count * DIGEST
+    if (this.#round.length < length) this.#round = Buffer.alloc(Math.max(length, 2 * this.#round.length))
+    const round = this.#round
+    this.#open.copy(round, 0, end - length, end)
+    const order = Float64Array.from(
+      { length: count },
+      (_, at) => round.readUInt32BE(at * DIGEST) * TOGETHER + at,
+    )
+    if (count > FEW) order.sort()
+    for (const key of order) {
+      const at = (key % TOGETHER) * DIGEST
+      yield round.subarray(at, at + DIGEST)
     }
   }
 }

@@ -66,19 +66,20 @@ export class Marking {
    */
   async always({ usedSince, mayStaySince }: Retention): Promise<Uint8Array[]> {
     const { paths, digests } = await rootTargets(listRoots(this.#engine))
-    for (const digest of paths) if (await this.path(digest)) this.rooted++
+    for (const digest of paths) if (await this.#path(digest)) this.rooted++
     for (const digest of digests) {
       this.rooted++
       this.castore.blob(digest.bytes)
-      await this.castore.node({ kind: 'directory', digest, size: 0n }, this.#signal)
+      await this.castore.nodeLater({ kind: 'directory', digest, size: 0n }, this.#signal)
     }
     const candidates: { readonly digest: Uint8Array; readonly used: number }[] = []
     for (const digest of this.#engine.keys('pathInfos')) {
       const used = this.#engine.uses.last(digest) ?? 0
-      if (used >= usedSince) await this.path(digest)
+      if (used >= usedSince) await this.#path(digest)
       else if (used >= mayStaySince)
         candidates.push({ digest: Uint8Array.prototype.slice.call(digest), used })
     }
+    await this.castore.run(this.#signal)
     return candidates.sort((a, b) => b.used - a.used).map(({ digest }) => digest)
   }
 
@@ -97,6 +98,13 @@ export class Marking {
 
   /** @returns whether it is in the store */
   async path(root: Uint8Array): Promise<boolean> {
+    const found = await this.#path(root)
+    await this.castore.run(this.#signal)
+    return found
+  }
+
+  /** As {@link path}, but contents are marked later. */
+  async #path(root: Uint8Array): Promise<boolean> {
     const open = [root]
     let found = false
     for (let digest = open.pop(); digest !== undefined; digest = open.pop()) {
@@ -111,15 +119,20 @@ export class Marking {
       this.#infoBytes += entryBytes(bytes)
       this.paths.add(key)
       found ||= digest === root
-      await this.refersTo(info, open)
+      await this.#refersTo(info, open)
     }
     return found
   }
 
   /** Marks the contents of a path info, and adds what it references. */
   async refersTo(info: PathInfo, open: Uint8Array[]): Promise<void> {
+    await this.#refersTo(info, open)
+    await this.castore.run(this.#signal)
+  }
+
+  async #refersTo(info: PathInfo, open: Uint8Array[]): Promise<void> {
     for (const reference of info.references) open.push(reference.digest)
-    await this.castore.node(info.node, this.#signal)
+    await this.castore.nodeLater(info.node, this.#signal)
     this.#onProgress?.({ paths: this.paths.size, directories: this.castore.directories.size })
   }
 }
