@@ -1,4 +1,3 @@
-import { closeSync, fstatSync, fsyncSync, ftruncateSync, openSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -11,14 +10,14 @@ import {
 import type { CollectorState, Condemnable } from './condemned.js'
 import { encodeEntry } from './entry-record.js'
 import { EmbeddedStoreError } from './errors.js'
-import { LockFile, tryLock } from './file-lock.js'
+import { LockFile } from './file-lock.js'
 import { type Lease, type LeaseHolder, leasesIn } from './lease.js'
 import { packedBound, packRecord } from './record.js'
 import { isCrowded, setReserveAside, useReserve } from './reserve.js'
-import { SEGMENT_HEADER, segmentIds, segmentName } from './segment.js'
 import { SegmentWriter } from './segment-writer.js'
-import { encodeSegmentState, isRemoved, segmentKey } from './table-values.js'
+import { encodeSegmentState, segmentKey } from './table-values.js'
 import type { Tables } from './tables.js'
+import { cutTails } from './tails.js'
 
 /** What a collector works on. */
 export interface CollectorContext {
@@ -184,7 +183,7 @@ export class Collector {
     upTo: number,
   ): AsyncGenerator<readonly StoredKey[], void, undefined> {
     const { tables } = this.#context
-    cutTails(this.#context)
+    cutTails(this.#context.segments, tables)
     const sequences = new Map(this.state.condemned.map(({ epoch, sequence }) => [epoch, sequence]))
     let failed = false
     try {
@@ -310,36 +309,6 @@ async function liftAll(tables: Tables, keys: Iterable<StoredKey>): Promise<void>
     await tables.transact(some.length, (change) => {
       for (const { what, key } of some) change.condemned.removeSync(what, key)
     })
-  }
-}
-
-/**
- * Cuts off what dead writers have left behind the committed lengths. A rebuild of the tables would take it for written,
- * though what it leans on may go now.
- */
-function cutTails({ tables, segments }: CollectorContext): void {
-  const files = segmentIds(segments)
-  tables.refresh()
-  for (const id of files) {
-    const state = tables.segmentState(id)
-    if (state !== undefined && isRemoved(state)) continue
-    let descriptor: number
-    try {
-      descriptor = openSync(join(segments, segmentName(id)), 'r+')
-    } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') continue
-      throw error
-    }
-    try {
-      if (tryLock(descriptor, 'exclusive') !== true) continue
-      tables.refresh()
-      const committed = Math.max(tables.segmentState(id)?.committed ?? 0, SEGMENT_HEADER)
-      if (fstatSync(descriptor).size <= committed) continue
-      ftruncateSync(descriptor, committed)
-      fsyncSync(descriptor)
-    } finally {
-      closeSync(descriptor)
-    }
   }
 }
 

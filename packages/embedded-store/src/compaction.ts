@@ -1,4 +1,4 @@
-import { closeSync, openSync, unlinkSync } from 'node:fs'
+import { closeSync, fstatSync, openSync, unlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import type { CollectorContext } from './collector.js'
 import { decodeEntry } from './entry-record.js'
@@ -18,6 +18,7 @@ import {
   segmentKey,
 } from './table-values.js'
 import type { Tables } from './tables.js'
+import { cutTails } from './tails.js'
 
 /** How much of a segment is needed. Lengths are in bytes. */
 export interface SegmentUse {
@@ -153,6 +154,7 @@ async function own(
     const state = tables.segmentState(segment)
     // What was appended since may be what was copied out of others.
     if (state?.committed === length) {
+      if (fstatSync(descriptor).size > length) cutTails(segments, tables)
       if (!state.sealed) await setState(tables, segment, { ...state, sealed: true })
       return descriptor
     }

@@ -20,6 +20,7 @@ import { setReserveAside } from './reserve.js'
 import { isSegmentHeader, SEGMENT_HEADER, segmentHeader, segmentIds, segmentName } from './segment.js'
 import type { SegmentState } from './table-values.js'
 import type { Tables } from './tables.js'
+import { cutTails } from './tails.js'
 
 const writevAsync = promisify(writev)
 const syncAsync = promisify(fdatasync)
@@ -122,6 +123,8 @@ export class SegmentWriter {
         tables.refresh()
         const state = tables.segmentState(id) ?? { committed: 0, sealed: false }
         if (!state.sealed) {
+          // Whoever died here may have gone on elsewhere, with what leans on what is cut off here.
+          if (fstatSync(descriptor).size > Math.max(state.committed, SEGMENT_HEADER)) cutTails(folder, tables)
           const committed = cutBack(descriptor, id, state.committed, salt)
           if (committed !== undefined) return new SegmentWriter(id, descriptor, path, committed)
         }

@@ -234,7 +234,8 @@ export class StoreWriter {
     this.#segment = undefined
     batch.lose(error)
     gathered.lose(error)
-    for (const segment of segments) await segment.close(this.#tables)
+    // The last first: what is in it leans on what is in those before.
+    for (const segment of [...segments].reverse()) await segment.close(this.#tables)
     gathered.settle()
   }
 

@@ -1,4 +1,4 @@
-import { readdirSync } from 'node:fs'
+import { appendFileSync, readdirSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, it, vi } from 'vitest'
 import { layoutOf, openFormat } from '../src/format.js'
@@ -65,5 +65,29 @@ it('gives no number that was used up since the tables were looked at', async () 
   const writer = acquire()
   expect([writer.id, files()]).toEqual([3, [segmentName(3)]])
   await writer.close(tables)
+  await tables.close()
+})
+
+it('cuts off all that dead writers have left before it goes on in what one of them has left', async () => {
+  const { layout, tables, acquire } = open()
+  const lengths = () => [1, 2, 3].map((id) => statSync(join(layout.segments, segmentName(id))).size)
+  const first = acquire()
+  await first.append([new Uint8Array(100)]).written
+  await tables.publish({
+    content: new Map(),
+    entries: [],
+    segments: new Map([[first.id, await first.sync(false)]]),
+  })
+  const alive = acquire()
+  await alive.append([new Uint8Array(300)]).written
+  await first.close(tables)
+  // As it is when somebody is killed who had gone on from one segment to another.
+  appendFileSync(join(layout.segments, segmentName(1)), new Uint8Array(50))
+  writeFileSync(join(layout.segments, segmentName(3)), new Uint8Array(80))
+  const writer = acquire()
+  expect([writer.id, writer.length]).toEqual([1, SEGMENT_HEADER + 100])
+  expect(lengths()).toEqual([SEGMENT_HEADER + 100, SEGMENT_HEADER + 300, SEGMENT_HEADER])
+  await writer.close(tables)
+  await alive.close(tables)
   await tables.close()
 })
