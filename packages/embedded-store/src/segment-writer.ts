@@ -18,7 +18,7 @@ import { tryLock } from './file-lock.js'
 import { syncFolder } from './format.js'
 import { setReserveAside } from './reserve.js'
 import { isSegmentHeader, SEGMENT_HEADER, segmentHeader, segmentIds, segmentName } from './segment.js'
-import type { SegmentState } from './table-values.js'
+import { isRemoved, type SegmentState } from './table-values.js'
 import type { Tables } from './tables.js'
 import { cutTails } from './tails.js'
 
@@ -91,10 +91,13 @@ export class SegmentWriter {
         return undefined
       }
       // The number may have been given out, filled and removed since the tables were looked at. Whoever collects garbage
-      // removes files of removed segments again and again: no number is used twice.
+      // removes files of removed segments again and again: no number is used twice. And somebody may have had this very
+      // file before it was locked here, and filled or removed it.
       tables.refresh()
-      if (tables.segmentState(id) !== undefined) {
-        rmSync(path, { force: true })
+      const state = tables.segmentState(id)
+      const { nlink, size } = fstatSync(descriptor)
+      if (state !== undefined || nlink === 0 || size > 0) {
+        if (state !== undefined && isRemoved(state) && nlink > 0) rmSync(path, { force: true })
         closeSync(descriptor)
         return undefined
       }

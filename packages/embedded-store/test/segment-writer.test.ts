@@ -9,6 +9,7 @@ import { Tables } from '../src/tables.js'
 import { temporaryFolder } from './support.js'
 
 const SIZE = 1024
+const FILLED = { committed: 500, sealed: false }
 
 function open() {
   const layout = layoutOf(join(temporaryFolder(), 'store'))
@@ -91,3 +92,25 @@ it('cuts off all that dead writers have left before it goes on in what one of th
   await alive.close(tables)
   await tables.close()
 })
+
+it.each(['filled', 'removed'] as const)(
+  'does not take a file that somebody else has had and %s',
+  async (fate) => {
+    const { tables, acquire, files } = open()
+    const refresh = tables.refresh.bind(tables)
+    // The first look is before the file is made, the second under its lock: until then somebody else may have it.
+    const looks = vi.spyOn(tables, 'refresh').mockImplementation(() => {
+      refresh()
+      if (looks.mock.calls.length !== 2) return
+      vi.spyOn(tables, 'segmentState').mockReturnValueOnce(fate === 'filled' ? FILLED : REMOVED_SEGMENT)
+    })
+    const taken = acquire()
+    looks.mockRestore()
+    expect([taken.id, files()]).toEqual([
+      2,
+      fate === 'filled' ? [segmentName(1), segmentName(2)] : [segmentName(2)],
+    ])
+    await taken.close(tables)
+    await tables.close()
+  },
+)
