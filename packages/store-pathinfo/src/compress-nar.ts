@@ -23,7 +23,7 @@ export interface CompressNarOptions extends RenderNarOptions {
  * 1 MiB. Its length is not known before it ends. Whoever receives it should compare size and SHA-256 of the NAR with
  * those that a narinfo has.
  *
- * @returns pieces of up to 2 MiB; each belongs to the caller until it asks for the next
+ * @returns pieces of up to 2 MiB; each may be read until the next is asked for, and never changed (see {@link renderNar})
  * @throws as {@link renderNar}; what was delivered before is to be thrown away
  */
 export async function* compressNar(

@@ -141,7 +141,8 @@ export class Store implements AsyncDisposable {
   }
 
   /**
-   * The NAR of a store path or node, in pieces of up to 2 MiB; each belongs to the caller until it asks for the next.
+   * The NAR of a store path or node, in pieces of up to 2 MiB; each may be read until the next is
+   * asked for, and never changed: others may be handed the same memory.
    *
    * @throws StoreError on iterating; then what was delivered is to be thrown away
    */
@@ -154,7 +155,7 @@ export class Store implements AsyncDisposable {
 
   /**
    * The NAR of a store path or node as a zstd stream, of the frames that are stored where blobs are stored in frames:
-   * see {@link compressNar}. Each piece belongs to the caller until it asks for the next.
+   * see {@link compressNar}. Each piece may be read until the next is asked for, and never changed.
    *
    * @throws StoreError on iterating; then what was delivered is to be thrown away
    */
