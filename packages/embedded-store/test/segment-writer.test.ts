@@ -19,6 +19,14 @@ function open() {
   return { layout, tables, acquire, files: () => readdirSync(layout.segments) }
 }
 
+/** Has a writer commit 100 bytes. */
+async function committed(tables: Tables, writer: SegmentWriter): Promise<SegmentWriter> {
+  await writer.append([new Uint8Array(100)]).written
+  const segments = new Map([[writer.id, await writer.sync(false)]])
+  await tables.publish({ content: new Map(), entries: [], segments })
+  return writer
+}
+
 it('gives each number of a segment to one writer, and a file that nothing was committed to back', async () => {
   const { layout, tables, acquire, files } = open()
   const other = new Tables(layout.tables, false)
@@ -32,13 +40,7 @@ it('gives each number of a segment to one writer, and a file that nothing was co
 
 it('goes on in a segment that is not full, and not under the number of one that was removed', async () => {
   const { tables, acquire, files } = open()
-  const first = acquire()
-  await first.append([new Uint8Array(100)]).written
-  await tables.publish({
-    content: new Map(),
-    entries: [],
-    segments: new Map([[first.id, await first.sync(false)]]),
-  })
+  const first = await committed(tables, acquire())
   await first.close(tables)
   const second = acquire()
   expect([second.id, second.length]).toEqual([first.id, SEGMENT_HEADER + 100])
@@ -72,13 +74,7 @@ it('gives no number that was used up since the tables were looked at', async () 
 it('cuts off all that dead writers have left before it goes on in what one of them has left', async () => {
   const { layout, tables, acquire } = open()
   const lengths = () => [1, 2, 3].map((id) => statSync(join(layout.segments, segmentName(id))).size)
-  const first = acquire()
-  await first.append([new Uint8Array(100)]).written
-  await tables.publish({
-    content: new Map(),
-    entries: [],
-    segments: new Map([[first.id, await first.sync(false)]]),
-  })
+  const first = await committed(tables, acquire())
   const alive = acquire()
   await alive.append([new Uint8Array(300)]).written
   await first.close(tables)
