@@ -149,18 +149,21 @@ async function own(
   } catch {
     return undefined
   }
-  if (tryLock(descriptor, 'exclusive') === true) {
+  let isOwned = false
+  try {
+    if (tryLock(descriptor, 'exclusive') !== true) return undefined
     tables.refresh()
     const state = tables.segmentState(segment)
     // What was appended since may be what was copied out of others.
-    if (state?.committed === length) {
-      if (fstatSync(descriptor).size > length) cutTails(segments, tables)
-      if (!state.sealed) await setState(tables, segment, { ...state, sealed: true })
-      return descriptor
-    }
+    if (state?.committed !== length) return undefined
+    // Whoever died here may have gone on elsewhere, with what leans on what goes with this file.
+    if (fstatSync(descriptor).size > length) cutTails(segments, tables)
+    if (!state.sealed) await setState(tables, segment, { ...state, sealed: true })
+    isOwned = true
+    return descriptor
+  } finally {
+    if (!isOwned) closeSync(descriptor)
   }
-  closeSync(descriptor)
-  return undefined
 }
 
 function setState(tables: Tables, segment: number, state: SegmentState): Promise<void> {
