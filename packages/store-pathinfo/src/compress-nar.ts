@@ -2,7 +2,6 @@ import type { Node } from '@neve/castore-model'
 import type { FrameCheck } from '@neve/castore-services/blob/content-threads'
 import { engineOf } from '@neve/castore-services/blob/embedded'
 import { zstdFrames } from '@neve/castore-services/blob/zstd-frames'
-import { planSteps } from './nar-plan.js'
 import { type NarServices, type RenderNarOptions, renderFromEngine, renderNar } from './render-nar.js'
 
 /** Options of {@link compressNar}. */
@@ -36,6 +35,5 @@ export async function* compressNar(
     yield* zstdFrames(renderNar(services, node, options), { signal: options.signal })
     return
   }
-  const steps = planSteps(services, engine, node, options.signal)
-  yield* renderFromEngine(engine, node, steps, options, options.check ?? 'checksum')
+  yield* renderFromEngine(engine, services, node, options, options.check ?? 'checksum')
 }

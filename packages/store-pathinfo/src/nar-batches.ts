@@ -10,10 +10,13 @@ import { StepEncoder } from './step-encoder.js'
 const ENCODER_BUFFER = 16 * 1024
 const KEPT_FREE = 2 * ENCODER_BUFFER
 
-/** A stretch of a NAR: its content in pieces, and everything else of it in one array. */
+/** A stretch of a NAR: its content in pieces, and everything else of it in one array. None of the arrays changes. */
 export interface NarBatch {
-  readonly pieces: readonly NarPiece[]
-  /** Everything but the content. The array belongs to the batch. */
+  /** Of the pieces, 32 bytes each. */
+  readonly digests: Uint8Array
+  /** Of the pieces, in bytes. */
+  readonly sizes: Uint32Array
+  /** Everything but the content. */
   readonly literal: Uint8Array
   /** How many bytes of `literal` come before each piece; the rest comes behind the last. */
   readonly gaps: Uint32Array
@@ -50,7 +53,9 @@ class BatchBuilder {
   readonly #gaps = new Uint32Array(CONTENT_TASK_PIECES)
   /** How much of the literal stands before the last piece. */
   #placed = 0
-  #pieces: NarPiece[] = []
+  readonly #digests = new Uint8Array(CONTENT_TASK_PIECES * 32)
+  readonly #sizes = new Uint32Array(CONTENT_TASK_PIECES)
+  #pieces = 0
   #content = 0
   readonly #steps = new StepEncoder(
     (chunk) => {
@@ -69,7 +74,7 @@ class BatchBuilder {
   get full(): boolean {
     return (
       this.#content + this.#literalLength >= this.#most() ||
-      this.#pieces.length === CONTENT_TASK_PIECES ||
+      this.#pieces === CONTENT_TASK_PIECES ||
       this.#literalLength + KEPT_FREE > LITERAL_ROOM
     )
   }
@@ -80,9 +85,11 @@ class BatchBuilder {
       // All of it, whatever its pieces are: one that differs is found when it is read.
       this.#steps.encoder.external(step.node.size)
     } else if (step.kind === 'piece') {
-      this.#gaps[this.#pieces.length] = this.#literalLength - this.#placed
+      this.#gaps[this.#pieces] = this.#literalLength - this.#placed
+      this.#sizes[this.#pieces] = step.size
+      this.#digests.set(step.digest.bytes, this.#pieces * 32)
       this.#placed = this.#literalLength
-      this.#pieces.push(step)
+      this.#pieces++
       this.#content += this.#lengthOf(step)
     }
   }
@@ -90,13 +97,14 @@ class BatchBuilder {
   cut(): NarBatch {
     this.#steps.encoder.flush()
     const batch = {
-      pieces: this.#pieces,
+      digests: this.#digests.slice(0, this.#pieces * 32),
+      sizes: this.#sizes.slice(0, this.#pieces),
       literal: this.#literal.slice(0, this.#literalLength),
-      gaps: this.#gaps.slice(0, this.#pieces.length),
+      gaps: this.#gaps.slice(0, this.#pieces),
     }
     this.#literalLength = 0
     this.#placed = 0
-    this.#pieces = []
+    this.#pieces = 0
     this.#content = 0
     return batch
   }

@@ -27,6 +27,7 @@ import {
   planSteps,
   wrongSize,
 } from './nar-plan.js'
+import type { NarPlans } from './nar-plans.js'
 import { SlotsAhead } from './slots-ahead.js'
 import { StepEncoder } from './step-encoder.js'
 
@@ -38,6 +39,8 @@ export interface RenderNarOptions {
   readonly signal?: AbortSignal | undefined
   /** Threads to share between renderings from one embedded store. Default: threads of its own, if they pay. */
   readonly threads?: ContentThreads | undefined
+  /** What renderings from one embedded store plan once for all of them. Default: each plans anew. */
+  readonly plans?: NarPlans | undefined
 }
 
 /** Steps of which small files are fetched ahead from a service; a file is several steps. */
@@ -66,9 +69,8 @@ export async function* renderNar(
   options: RenderNarOptions = {},
 ): AsyncGenerator<Uint8Array, void, undefined> {
   const engine = engineOf(services.blobs)
-  const steps = planSteps(services, engine, node, options.signal)
-  if (engine === undefined) yield* renderFromService(services.blobs, steps, options)
-  else yield* renderFromEngine(engine, node, steps, options)
+  if (engine !== undefined) yield* renderFromEngine(engine, services, node, options)
+  else yield* renderFromService(services.blobs, planSteps(services, engine, node, options.signal), options)
 }
 
 /** Small files are fetched ahead, since each may be a round trip; large ones are streamed when their turn comes. */
@@ -127,28 +129,35 @@ async function wholeFile(blobs: BlobService, file: FileNode, signal: AbortSignal
  */
 export async function* renderFromEngine(
   engine: EmbeddedStore,
+  services: NarServices,
   node: Node,
-  source: AsyncIterable<readonly NarStep[]>,
   options: RenderNarOptions,
   frames?: FrameCheck,
 ): AsyncGenerator<Uint8Array, void, undefined> {
+  const { signal, plans } = options
   const threads = options.threads ?? new ContentThreads(engine)
   const slots = new SlotsAhead(threads, SLOTS)
-  const group = threads.shared.join(`${nameOf(node)} ${frames}`)
+  const name = `${nameOf(node)} ${frames}`
+  const group = threads.shared.join(name)
   const held = new Set<SharedTask>()
   let started = 0
   threads.renderings++
-  const load = async ({ batch, key }: KeyedBatch, stop: AbortSignal): Promise<Loaded> => {
+  const load = async ({ batch, key, before }: KeyedBatch, stop: AbortSignal): Promise<Loaded> => {
     await slots.take(stop)
     // What fits one task is not worth a thread.
-    const here = started++ === 0 || batch.pieces.length === 0
+    const here = started++ === 0 || batch.sizes.length === 0
     const task = group.take(key, (slot) => {
       const content = contentTask(slot, batch, frames)
       return here ? threads.runHere(content) : threads.run(content)
     })
     held.add(task)
     const { failure, length } = await task.result
-    if (failure !== undefined) throw failed(engine, batch, failure)
+    if (failure !== undefined) {
+      // Whatever it was, the next one looks anew.
+      plans?.forget(name)
+      const piece = await pieceAt(planSteps(services, engine, node, signal), before + failure.index)
+      throw failed(engine, piece, batch, failure)
+    }
     return { task, length }
   }
   const giveBack = (task: SharedTask): void => {
@@ -156,11 +165,18 @@ export async function* renderFromEngine(
     slots.give()
   }
   try {
-    const { signal } = options
     const lengthOf = frames === undefined ? undefined : (piece: NarPiece) => frameLength(engine, piece)
-    const most = () => (threads.renderings > CROWD ? CROWDED_TASK : CONTENT_TASK_BYTES)
-    const batches = keyed(planBatches(source, { lengthOf, most }))
-    for await (const { task, length } of mapOrdered(batches, SLOTS - 1, load, { signal })) {
+    let wasCrowded = false
+    const most = () => {
+      if (threads.renderings <= CROWD) return CONTENT_TASK_BYTES
+      wasCrowded = true
+      return CROWDED_TASK
+    }
+    const plan = () => planBatches(planSteps(services, engine, node, signal), { lengthOf, most })
+    const fits =
+      plans?.has(name) !== true || (most() === CONTENT_TASK_BYTES && (await isThere(services, node)))
+    const batches = fits ? plans?.batches(name, plan, () => !wasCrowded) : undefined
+    for await (const { task, length } of mapOrdered(keyed(batches ?? plan()), SLOTS - 1, load, { signal })) {
       if (length > 0) yield task.slot.raw.subarray(0, length)
       held.delete(task)
       giveBack(task)
@@ -183,6 +199,8 @@ interface Loaded {
 interface KeyedBatch {
   readonly batch: NarBatch
   readonly key: string
+  /** How many pieces come before it. */
+  readonly before: number
 }
 
 /** By where each begins and ends: renderings may be cut differently. */
@@ -190,10 +208,11 @@ async function* keyed(batches: AsyncIterable<NarBatch>): AsyncGenerator<KeyedBat
   let pieces = 0
   let literal = 0
   for await (const batch of batches) {
-    const key = `${pieces} ${literal} ${batch.pieces.length} ${batch.literal.length}`
-    pieces += batch.pieces.length
+    const key = `${pieces} ${literal} ${batch.sizes.length} ${batch.literal.length}`
+    const before = pieces
+    pieces += batch.sizes.length
     literal += batch.literal.length
-    yield { batch, key }
+    yield { batch, key, before }
   }
 }
 
@@ -221,22 +240,45 @@ const MOST_EXPANDED = 16
 
 function contentTask(
   slot: Slot,
-  { pieces, literal, gaps }: NarBatch,
+  { digests, sizes, literal, gaps }: NarBatch,
   frames: FrameCheck | undefined,
 ): ContentTask {
-  const digests = new Uint8Array(pieces.length * 32)
-  const sizes = new Uint32Array(pieces.length)
-  for (const [index, piece] of pieces.entries()) {
-    digests.set(piece.digest.bytes, index * 32)
-    sizes[index] = piece.size
-  }
   slot.packed.set(literal)
   return { slot, digests, sizes, gaps, literalLength: literal.length, frames }
 }
 
-function failed(engine: EmbeddedStore, batch: NarBatch, failure: ContentFailure): Error {
+/** Whether the root of a plan is still there: what is collected is not served from memory. */
+async function isThere({ blobs, directories }: NarServices, node: Node): Promise<boolean> {
+  if (node.kind === 'symlink') return true
+  if (node.kind === 'file') return blobs.has(node.digest)
+  return (await directories.get(node.digest)) !== undefined
+}
+
+/** One piece of a NAR, by its number; undefined where there are not so many. */
+async function pieceAt(
+  source: AsyncIterable<readonly NarStep[]>,
+  number: number,
+): Promise<NarPiece | undefined> {
+  let left = number
+  for await (const steps of source) {
+    for (const step of steps) if (step.kind === 'piece' && left-- === 0) return step
+  }
+  return undefined
+}
+
+/** @param piece that the batch was made of, unless the store has changed since */
+function failed(
+  engine: EmbeddedStore,
+  piece: NarPiece | undefined,
+  batch: NarBatch,
+  failure: ContentFailure,
+): Error {
   const backend = `embedded:${engine.path}`
-  const { file, digest } = batch.pieces[failure.index]!
+  const wanted = B3Digest.from(batch.digests.slice(failure.index * 32, failure.index * 32 + 32))
+  if (piece === undefined || !piece.digest.equals(wanted)) {
+    return new DataLossError(wanted, backend, `${wanted}: ${failure.detail}`)
+  }
+  const { file, digest } = piece
   if (failure.kind === 'damaged')
     return new DataLossError(file.digest, backend, `${digest}: ${failure.detail}`)
   if (failure.kind === 'failed')

@@ -22,11 +22,12 @@ import type { IngestedNar } from './ingest-nar.js'
 import { listNar } from './list-nar.js'
 import { measureNar, type NarMeasure } from './measure-nar.js'
 import { NarLayouts } from './nar-layout.js'
+import { NarPlans } from './nar-plans.js'
 import { NarReader } from './nar-reader.js'
 import { EmbeddedPathInfoService } from './path-info/embedded.js'
 import type { PathInfo } from './path-info.js'
 import type { PathInfoService, PathMetadata } from './path-info-service.js'
-import { renderNar } from './render-nar.js'
+import { type RenderNarOptions, renderNar } from './render-nar.js'
 
 /** Options of {@link Store.importPath}. */
 export interface ImportPathOptions {
@@ -72,6 +73,7 @@ export class Store implements AsyncDisposable {
   readonly #importer: Importer
   readonly #closeParts: (() => Promise<void>) | undefined
   readonly #layouts = new NarLayouts()
+  readonly #plans = new NarPlans()
   #threads: ContentThreads | undefined
   #closing: Promise<void> | undefined
 
@@ -150,7 +152,7 @@ export class Store implements AsyncDisposable {
     target: string | StorePath | Node,
     options: { readonly signal?: AbortSignal } = {},
   ): AsyncIterable<Uint8Array> {
-    yield* renderNar(this, await this.#node(target), { ...options, threads: this.#contentThreads() })
+    yield* renderNar(this, await this.#node(target), this.#rendering(options))
   }
 
   /**
@@ -161,9 +163,9 @@ export class Store implements AsyncDisposable {
    */
   async *compressedNar(
     target: string | StorePath | Node,
-    options: Omit<CompressNarOptions, 'threads'> = {},
+    options: Omit<CompressNarOptions, 'threads' | 'plans'> = {},
   ): AsyncIterable<Uint8Array> {
-    yield* compressNar(this, await this.#node(target), { ...options, threads: this.#contentThreads() })
+    yield* compressNar(this, await this.#node(target), this.#rendering(options))
   }
 
   /**
@@ -214,6 +216,11 @@ export class Store implements AsyncDisposable {
 
   async #node(target: string | StorePath | Node): Promise<Node> {
     return typeof target === 'object' && 'kind' in target ? target : (await this.resolve(String(target))).node
+  }
+
+  /** What renderings share. */
+  #rendering<T extends RenderNarOptions>(options: T): T {
+    return { ...options, threads: this.#contentThreads(), plans: this.#plans }
   }
 
   /** Threads for everything that is read from an embedded store; none is started before there is work for it. */
