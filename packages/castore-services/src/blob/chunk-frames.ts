@@ -20,6 +20,13 @@ const LEVEL = 3
 /** Contents up to `SMALL` bytes become no smaller by it than by level 1, which takes half the time. */
 const SMALL_LEVEL = 1
 const SMALL = 16 * 1024
+/** zstd's fastest: it looks for nothing, and takes what there is as it is. */
+const STORED_LEVEL = -(1 << 17)
+/** Of each so many bytes of a large chunk so many from their middle are tried first. */
+const STRETCH = 256 * 1024
+const SAMPLE = 16 * 1024
+/** Content of which no sample shrinks by one part in this many is taken as it is. */
+const WORTH = 32
 /** Where a frame does not tell its content's length, this much room is tried first, in bytes. */
 const FIRST_ROOM = 1024 * 1024
 const NOTHING = new Uint8Array(0)
@@ -37,18 +44,37 @@ export function frameBound(length: number): number {
 
 /**
  * Compresses a chunk into `out` at `at`, where {@link frameBound} bytes must be; `content` must not lie in that range.
+ * Of a large one samples are tried first: where none shrinks, the frame has the content as it is.
  *
  * @returns the length of the frame in bytes
  */
 export function frameChunk(out: Uint8Array, at: number, content: Uint8Array): number {
-  const level = content.length > SMALL ? LEVEL : SMALL_LEVEL
+  const room = out.subarray(at)
+  if (content.length <= SMALL) return compressAt(SMALL_LEVEL, room, content)
+  const level = content.length > 4 * SAMPLE && !samplesShrink(room, content) ? STORED_LEVEL : LEVEL
+  return compressAt(level, room, content)
+}
+
+/** Whether any sample of the content does. */
+function samplesShrink(room: Uint8Array, content: Uint8Array): boolean {
+  const count = Math.ceil(content.length / STRETCH)
+  const stretch = content.length / count
+  for (let index = 0; index < count; index++) {
+    const from = Math.floor(stretch * (index + 0.5)) - SAMPLE / 2
+    const length = compressAt(SMALL_LEVEL, room, content.subarray(from, from + SAMPLE))
+    if (length <= SAMPLE - SAMPLE / WORTH) return true
+  }
+  return false
+}
+
+function compressAt(level: number, room: Uint8Array, content: Uint8Array): number {
   let compressor = compressors.get(level)
   if (compressor === undefined) {
     compressor = new (zstd().CCtx)()
     compressor.setParameter(zstd().CParameter.compressionLevel, level)
     compressors.set(level, compressor)
   }
-  return compressor.compress2(out.subarray(at), content)
+  return compressor.compress2(room, content)
 }
 
 /** A chunk's frame in an array of its own. */
