@@ -153,6 +153,13 @@ export interface BlobService {
    */
   put(content: Uint8Array, options?: CallOptions): Promise<B3Digest>
 
+  /**
+   * The same blobs for somebody who looks after the store: what is read there counts as no use, so that garbage stays
+   * garbage, and may go while it is read. It cannot be written to, is not for who stores what refers to what was read, and
+   * ends with this one. Where this is missing, reading is no use anyway, or cannot be told from it.
+   */
+  withoutUse?(): BlobService
+
   /** Lets go of what the service holds; calls that run are finished first or fail with `closed`. */
   close?(): Promise<void>
 }

@@ -44,6 +44,9 @@ export interface DirectoryService {
    */
   putMultipleStart(options?: CallOptions): DirectoryPutter
 
+  /** The same directories for somebody who looks after the store: see `BlobService.withoutUse`. */
+  withoutUse?(): DirectoryService
+
   /** Lets go of what the service holds; calls that run are finished first or fail with `closed`. */
   close?(): Promise<void>
 }

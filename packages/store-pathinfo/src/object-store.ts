@@ -2,6 +2,7 @@ import { type CallOptions, mapOrdered } from '@neve/castore-services'
 import { ObjectHolds, type ObjectMeta, type ObjectStore } from '@neve/castore-services/object-store'
 import { KeyedPathInfos } from './path-info/keyed.js'
 import { checkDigest, ListFilter } from './path-info/list-filter.js'
+import { ReadonlyPathInfoService } from './path-info/readonly.js'
 import { decodeStored } from './path-info/stored.js'
 import type { PathInfo } from './path-info.js'
 import type { ListPathInfosOptions, PathInfoService, PutPathInfoOptions } from './path-info-service.js'
@@ -27,10 +28,13 @@ export class ObjectStorePathInfoService implements PathInfoService {
   readonly #infos: KeyedPathInfos
   readonly #holds: ObjectHolds
 
-  /** @param store stays the caller's: the service does not close it */
-  constructor(store: ObjectStore) {
+  /**
+   * @param store stays the caller's: the service does not close it
+   * @param recordsUse false for who only looks, and stores nothing: see {@link PathInfoService.withoutUse}. Default: true
+   */
+  constructor(store: ObjectStore, { recordsUse = true }: { readonly recordsUse?: boolean | undefined } = {}) {
     this.#store = store
-    this.#holds = new ObjectHolds(store)
+    this.#holds = new ObjectHolds(store, { recordsUse })
     this.#infos = new KeyedPathInfos({
       name: store.name,
       read: (key, options) => this.#read(key, options),
@@ -67,6 +71,10 @@ export class ObjectStorePathInfoService implements PathInfoService {
       // It may be one that was there already, and goes in between.
       if (await this.#hold(hex, options)) return stored
     }
+  }
+
+  withoutUse(): PathInfoService {
+    return new ReadonlyPathInfoService(new ObjectStorePathInfoService(this.#store, { recordsUse: false }))
   }
 
   /** Holds the digests that are asked for, not the path infos. */

@@ -69,6 +69,13 @@ export interface PathInfoService {
   /** Measures NARs where the contents are, so that they need not come here. Default: they are rendered here. */
   readonly narCalculation?: NarCalculationService | undefined
 
+  /**
+   * The same path infos for somebody who looks after the store: what is asked for there is not used, so that garbage stays
+   * garbage. It cannot be written to, is not for who stores what refers to what was read, and ends with this one. Where
+   * this is missing, nobody records what is used, or it cannot be told apart.
+   */
+  withoutUse?(): PathInfoService
+
   /** Lets go of what the service holds. */
   close?(): Promise<void>
 }

@@ -23,6 +23,8 @@ export interface ChunkObjectsInit {
   readonly concurrency: number
   /** Whether what is stored already is fetched and verified when it is put again. */
   readonly verifyExisting: boolean
+  /** Whether what is asked for is kept from being collected for a while. */
+  readonly recordsUse: boolean
 }
 
 /**
@@ -43,7 +45,7 @@ export class ChunkObjects {
   constructor(init: ChunkObjectsInit) {
     this.#init = init
     this.#requests = new ByteSemaphore(init.concurrency)
-    this.#holds = new ObjectHolds(init.store)
+    this.#holds = new ObjectHolds(init.store, init)
   }
 
   /** Makes one request when there is room for it. */

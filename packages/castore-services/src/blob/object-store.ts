@@ -21,6 +21,7 @@ import { FrameThreads } from './frame-threads.js'
 import type { FramedBlob, FramedChunk, FramedChunks } from './framed-blobs.js'
 import { MemoryBlobReader } from './memory-reader.js'
 import { ObjectStoreBlobWriter } from './object-store-writer.js'
+import { ReadonlyBlobService } from './readonly.js'
 
 /** Options of {@link ObjectStoreBlobService}. */
 export interface ObjectStoreBlobServiceInit {
@@ -39,6 +40,8 @@ export interface ObjectStoreBlobServiceInit {
    * not, any object that is not empty counts as sound. Default: true.
    */
   readonly verifyExisting?: boolean | undefined
+  /** False for who only looks, and stores nothing: see {@link BlobService.withoutUse}. Default: true. */
+  readonly recordsUse?: boolean | undefined
   /** How many threads hash and compress what is written. Default: the machine's, at most 8. */
   readonly threads?: number | undefined
 }
@@ -64,18 +67,15 @@ export class ObjectStoreBlobService implements BlobService, FramedChunks {
   readonly #lists: ChunkLists
   readonly #threads: FrameThreads
   readonly #slots: SlotAllowance
+  readonly #init: ObjectStoreBlobServiceInit
   #closed = false
 
   /** @throws CastoreError `invalid-input` when an option is out of range */
-  constructor({
-    store,
-    averageChunkSize = 262144,
-    concurrency = store.concurrency ?? 32,
-    readAhead = 8,
-    maxChunkSize = 16 * 1024 * 1024,
-    verifyExisting = true,
-    threads,
-  }: ObjectStoreBlobServiceInit) {
+  constructor(init: ObjectStoreBlobServiceInit) {
+    const { store, averageChunkSize = 262144, concurrency = store.concurrency ?? 32 } = init
+    const { readAhead = 8, maxChunkSize = 16 * 1024 * 1024, threads } = init
+    const { verifyExisting = true, recordsUse = true } = init
+    this.#init = init
     expectInteger('average chunk size', averageChunkSize, 512, 2097152)
     expectInteger('concurrency', concurrency, 1, 65536)
     expectInteger('read-ahead', readAhead, 1, 65536)
@@ -84,7 +84,8 @@ export class ObjectStoreBlobService implements BlobService, FramedChunks {
     this.#backend = `objectstore+${store.name}`
     this.#readAhead = readAhead
     const backend = this.#backend
-    this.#objects = new ChunkObjects({ store, backend, maxChunkSize, concurrency, verifyExisting })
+    const objects = { store, backend, maxChunkSize, concurrency, verifyExisting, recordsUse }
+    this.#objects = new ChunkObjects(objects)
     this.#lists = new ChunkLists(this.#objects, backend)
     this.#threads = new FrameThreads({ maxChunk: this.chunkSizes.max, count: threads })
     this.#slots = new SlotAllowance(this.#threads, this.#threads.count * SLOTS_PER_THREAD + SLOTS_IN_TRANSIT)
@@ -144,6 +145,10 @@ export class ObjectStoreBlobService implements BlobService, FramedChunks {
     await using writer = this.openWrite(options)
     await writer.write(content)
     return await writer.close()
+  }
+
+  withoutUse(): BlobService {
+    return new ReadonlyBlobService(new ObjectStoreBlobService({ ...this.#init, recordsUse: false }))
   }
 
   async takesFrames(): Promise<boolean> {

@@ -12,6 +12,7 @@ import { ClosureIndex } from './closure-index.js'
 import { below, type Closure, type ClosureLimits, decodeClosure, encodeClosure } from './closure-object.js'
 import { DirectoryGraph } from './graph.js'
 import { GraphPutter } from './graph-putter.js'
+import { ReadonlyDirectoryService } from './readonly.js'
 import type { ValidatedGraph } from './validated-graph.js'
 
 /** Options of {@link ObjectStoreDirectoryService}. */
@@ -24,6 +25,8 @@ export interface ObjectStoreDirectoryServiceInit {
   readonly maxClosureBytes?: number | undefined
   /** How much memory to spend on closures that were read, in bytes, roughly; 0 for none. Default: 64 MiB. */
   readonly cacheSize?: number | undefined
+  /** False for who only looks, and stores nothing: see {@link DirectoryService.withoutUse}. Default: true. */
+  readonly recordsUse?: boolean | undefined
 }
 
 /**
@@ -51,13 +54,14 @@ export class ObjectStoreDirectoryService implements DirectoryService {
     maxDirectoryBytes = MAX_DIRECTORY_BYTES,
     maxClosureBytes = 512 * 1024 * 1024,
     cacheSize = 64 * 1024 * 1024,
+    recordsUse = true,
   }: ObjectStoreDirectoryServiceInit) {
     this.#store = store
     this.#backend = `objectstore+${store.name}`
     this.#limits = { maxDirectoryBytes, maxClosureBytes }
     this.#cache = new ClosureCache(cacheSize)
     this.#index = new ClosureIndex(store)
-    this.#holds = new ObjectHolds(store)
+    this.#holds = new ObjectHolds(store, { recordsUse })
   }
 
   async get(digest: B3Digest, options: CallOptions = {}): Promise<Directory | undefined> {
@@ -93,6 +97,12 @@ export class ObjectStoreDirectoryService implements DirectoryService {
       this.#begin({ signal })
       return this.#commit(graph, { signal })
     }, options)
+  }
+
+  withoutUse(): DirectoryService {
+    const { maxDirectoryBytes, maxClosureBytes } = this.#limits
+    const init = { store: this.#store, maxDirectoryBytes, maxClosureBytes, recordsUse: false }
+    return new ReadonlyDirectoryService(new ObjectStoreDirectoryService(init))
   }
 
   /** Lets go of caches. The store stays open. */

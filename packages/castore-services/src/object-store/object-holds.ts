@@ -31,10 +31,13 @@ export class ObjectHolds {
   readonly #holding = new SingleFlight<string, boolean>()
   /** Until when an object need not be looked at again, in milliseconds since 1970. */
   readonly #held = new LruMap<string, number>(REMEMBERED)
+  readonly #recordsUse: boolean
   #known: { readonly grace: number | undefined; readonly until: number } = { grace: undefined, until: 0 }
 
-  constructor(store: ObjectStore) {
+  /** @param recordsUse false for who only looks, and stores nothing: then nothing is held. Default: true */
+  constructor(store: ObjectStore, { recordsUse = true }: { readonly recordsUse?: boolean | undefined } = {}) {
     this.#store = store
+    this.#recordsUse = recordsUse
   }
 
   /**
@@ -43,6 +46,7 @@ export class ObjectHolds {
    * @returns false when it is not there any more
    */
   async hold(key: string, { content, signal }: HoldOptions = {}): Promise<boolean> {
+    if (!this.#recordsUse) return true
     if (Date.now() >= this.#known.until) await this.#askForGrace(signal)
     const { grace } = this.#known
     if (grace === undefined || (this.#held.get(key) ?? 0) > Date.now()) return true

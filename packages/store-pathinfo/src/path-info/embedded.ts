@@ -7,6 +7,7 @@ import { encodePathInfo } from '../path-info-codec.js'
 import type { ListPathInfosOptions, PathInfoService, PutPathInfoOptions } from '../path-info-service.js'
 import { checkDigest, ListFilter } from './list-filter.js'
 import { mergePathInfos } from './merge.js'
+import { ReadonlyPathInfoService } from './readonly.js'
 import { decodeStored } from './stored.js'
 import { Turns } from './turns.js'
 
@@ -48,6 +49,10 @@ export class EmbeddedPathInfoService implements PathInfoService {
     this.#recordsUse = recordsUse
     this.#turns = TURNS.get(engine) ?? new Turns()
     TURNS.set(engine, this.#turns)
+  }
+
+  withoutUse(): PathInfoService {
+    return new ReadonlyPathInfoService(new EmbeddedPathInfoService(this.engine, { recordsUse: false }))
   }
 
   async get(digest: Uint8Array, { signal }: CallOptions = {}): Promise<PathInfo | undefined> {

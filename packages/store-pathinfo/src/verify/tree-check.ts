@@ -40,6 +40,8 @@ export class TreeCheck {
   directories = 0
   blobs = 0
   bytes = 0
+  /** Where to look. */
+  #source: PushSource
   readonly #store: PushSource
   readonly #storePath: StorePath | undefined
   readonly #root: Node | undefined
@@ -51,13 +53,19 @@ export class TreeCheck {
   readonly #walked: string[] = []
   #closure: Promise<ReadonlyMap<string, Directory>> | undefined
 
+  /**
+   * @param source the same as `store`, as who only looks sees it
+   * @param store what is mended
+   */
   constructor(
+    source: PushSource,
     store: PushSource,
     { storePath, node }: CheckedTree,
     known: Known,
     repair: Repair | undefined,
     mark: (fault: Fault) => Promise<boolean>,
   ) {
+    this.#source = source
     this.#store = store
     this.#storePath = storePath
     this.#root = node
@@ -109,7 +117,7 @@ export class TreeCheck {
 
   /** Checks one of them, a second time where anything seems wrong; mends it if that is wanted. */
   async blob({ file, path }: PlacedFile, options: CallOptions): Promise<void> {
-    const { blobs } = this.#store
+    const { blobs } = this.#source
     this.blobs++
     this.bytes += Number(file.size)
     let faults = await checkBlob(blobs, file, options)
@@ -119,7 +127,9 @@ export class TreeCheck {
       return
     }
     const stored = await this.#repair?.blob(file, this.#storePath, options)
-    const left = stored === true ? await checkBlob(blobs, file, options) : faults
+    // Who has stored it knows best what is there now.
+    if (stored === true) this.#source = this.#store
+    const left = stored === true ? await checkBlob(this.#source.blobs, file, options) : faults
     const isLeft = (fault: Fault): boolean =>
       left.some(({ kind, digest }) => kind === fault.kind && digest?.key === fault.digest?.key)
     for (const fault of faults) await this.damage(fault, path, !isLeft(fault))
@@ -142,7 +152,10 @@ export class TreeCheck {
     const root = this.#root?.kind === 'directory' ? this.#root.digest : digest
     this.#closure = undefined
     const stored = await this.#repair?.directory(digest, root, this.#storePath, options)
-    if (stored === true) found = await this.#look(digest, options)
+    if (stored === true) {
+      this.#source = this.#store
+      found = await this.#look(digest, options)
+    }
     await this.damage(fault, path, !('kind' in found))
     if ('kind' in found) return undefined
     this.directories++
@@ -152,7 +165,7 @@ export class TreeCheck {
   async #look(digest: B3Digest, options: CallOptions): Promise<Directory | Fault> {
     try {
       const directory =
-        (await this.#store.directories.get(digest, options)) ?? (await this.#fromClosure(digest, options))
+        (await this.#source.directories.get(digest, options)) ?? (await this.#fromClosure(digest, options))
       if (directory === undefined) {
         return { kind: 'directory-missing', digest, detail: `directory ${digest} does not exist` }
       }
@@ -168,7 +181,7 @@ export class TreeCheck {
   async #fromClosure(digest: B3Digest, options: CallOptions): Promise<Directory | undefined> {
     const root = this.#root
     if (root?.kind !== 'directory' || root.digest.equals(digest)) return undefined
-    if (this.#store.directories.putsSingly === true) return undefined
+    if (this.#source.directories.putsSingly === true) return undefined
     this.#closure ??= this.#readClosure(root.digest, options)
     return (await this.#closure).get(digest.key)
   }
@@ -176,7 +189,7 @@ export class TreeCheck {
   async #readClosure(root: B3Digest, options: CallOptions): Promise<ReadonlyMap<string, Directory>> {
     const closure = new Map<string, Directory>()
     try {
-      for await (const directory of this.#store.directories.getRecursive(root, options)) {
+      for await (const directory of this.#source.directories.getRecursive(root, options)) {
         closure.set(directory.digest().key, directory)
       }
     } catch (error) {

@@ -4,7 +4,6 @@ import { type CallOptions, mapOrdered } from '@neve/castore-services'
 import { encodeNixbase32, type StorePath } from '@neve/nix-compat'
 import { StoreError } from '../errors.js'
 import { calculateNar } from '../measure-nar.js'
-import { EmbeddedPathInfoService } from '../path-info/embedded.js'
 import type { PathInfo } from '../path-info.js'
 import type { PathInfoService } from '../path-info-service.js'
 import type { PushSource } from '../push/push-closure.js'
@@ -17,6 +16,7 @@ import { QuickCheck } from './quick-check.js'
 import { Repair } from './repair.js'
 import { Throttle } from './throttle.js'
 import { type CheckedTree, type Known, type PlacedFile, TreeCheck } from './tree-check.js'
+import { withoutUse } from './without-use.js'
 
 /** How far a verification has come. */
 export interface VerifyProgress {
@@ -136,14 +136,15 @@ export async function* reachablePaths(
   roots: Iterable<StorePath>,
   { signal }: CallOptions = {},
 ): AsyncGenerator<StorePath, void, undefined> {
+  const source = pathInfos.withoutUse?.() ?? pathInfos
   const found = new Map<string, StorePath>()
   for (const root of roots) found.set(root.toString(), root)
   // A Map keeps its order of insertion, and what is added while it is walked is walked too.
   for (const path of found.values()) {
     yield path
-    for (const reference of await referencesOf(pathInfos, path, { signal })) {
+    for (const reference of await referencesOf(source, path, { signal })) {
       const key = reference.toString()
-      if (!found.has(key) && (await pathInfos.has(reference.digest, { signal }))) found.set(key, reference)
+      if (!found.has(key) && (await source.has(reference.digest, { signal }))) found.set(key, reference)
     }
   }
 }
@@ -169,8 +170,8 @@ class Verification {
   readonly #mark: (fault: Fault) => Promise<boolean>
   readonly #throttle: Throttle
   readonly #quick: QuickCheck | undefined
-  /** Verifying is not using: what is garbage stays so. */
-  readonly #pathInfos: Pick<PathInfoService, 'get'>
+  /** The store, to be looked at. */
+  readonly #source: PushSource
   readonly #known: Known = { sound: new Set(), most: MOST_REMEMBERED }
   #paths = 0
   #bytes = 0
@@ -184,7 +185,7 @@ class Verification {
     this.#throttle = new Throttle(options.bandwidth)
     const { engine } = store
     this.#quick = engine && new QuickCheck(engine, this.#throttle)
-    this.#pathInfos = engine ? new EmbeddedPathInfoService(engine, { recordsUse: false }) : store.pathInfos
+    this.#source = withoutUse(store)
     this.#mark = async (fault) => options.mark === true && engine !== undefined && markDamaged(engine, fault)
   }
 
@@ -193,6 +194,19 @@ class Verification {
   }
 
   async path(target: StorePath | Uint8Array, options: CallOptions): Promise<VerifiedPath> {
+    const verified = await this.#path(target, options)
+    if (verified.damages.length === 0 || !(target instanceof Uint8Array)) return verified
+    // Garbage may be collected meanwhile: path infos go before what they refer to.
+    return (await this.#isGone(target, options)) ? { ...verified, damages: [] } : verified
+  }
+
+  async #isGone(digest: Uint8Array, options: CallOptions): Promise<boolean> {
+    this.#store.engine?.refresh()
+    const found = await this.#look(digest, undefined, options)
+    return 'kind' in found && found.kind === 'path-info-missing'
+  }
+
+  async #path(target: StorePath | Uint8Array, options: CallOptions): Promise<VerifiedPath> {
     const digest = target instanceof Uint8Array ? target : target.digest
     const named = target instanceof Uint8Array ? undefined : target
     const damages: Damage[] = []
@@ -208,11 +222,15 @@ class Verification {
     damages.push(...tree.damages)
     const whole = tree.damages.every(({ repaired }) => repaired)
     if (whole && this.#options.nar === true) {
-      const fault = await this.#nar(info, options)
+      const fault = await this.#nar(this.#source, info, options)
       if (fault !== undefined) {
         const stored = (await this.#repair?.contents(storePath, options)) === true
         const now = stored ? await this.#store.pathInfos.get(digest, options) : undefined
-        told(fault, now !== undefined && (await this.#nar(now, options)) === undefined, storePath)
+        told(
+          fault,
+          now !== undefined && (await this.#nar(this.#store, now, options)) === undefined,
+          storePath,
+        )
       }
     }
     if (this.#options.references === true) await this.#references(info, told, options)
@@ -246,7 +264,7 @@ class Verification {
   ): Promise<PathInfo | Fault> {
     const shown = named?.toAbsolute() ?? encodeNixbase32(digest)
     try {
-      const info = await this.#pathInfos.get(digest, options)
+      const info = await this.#source.pathInfos.get(digest, options)
       if (info !== undefined && (named === undefined || info.storePath.equals(named))) return info
       const detail =
         info === undefined ? `${shown} is not in the store` : `${shown} is here as ${info.storePath}`
@@ -293,7 +311,7 @@ class Verification {
   }
 
   #check(tree: CheckedTree): TreeCheck {
-    return new TreeCheck(this.#store, tree, this.#known, this.#repair, this.#mark)
+    return new TreeCheck(this.#source, this.#store, tree, this.#known, this.#repair, this.#mark)
   }
 
   async #files(tree: TreeCheck, files: AsyncIterable<PlacedFile>, { signal }: CallOptions): Promise<void> {
@@ -315,8 +333,8 @@ class Verification {
     }
   }
 
-  async #nar(info: PathInfo, options: CallOptions): Promise<Fault | undefined> {
-    const { narSize, narSha256 } = await calculateNar(this.#store, info.node, options)
+  async #nar(from: PushSource, info: PathInfo, options: CallOptions): Promise<Fault | undefined> {
+    const { narSize, narSha256 } = await calculateNar(from, info.node, options)
     if (narSize === info.narSize && compareBytes(narSha256, info.narSha256) === 0) return undefined
     const shown = (size: bigint, hash: Uint8Array): string =>
       `${size} bytes, sha256 ${Buffer.from(hash).toString('hex')}`
@@ -329,7 +347,7 @@ class Verification {
     told: (fault: Fault, repaired: boolean, storePath: StorePath) => void,
     options: CallOptions,
   ): Promise<void> {
-    const { pathInfos } = this.#store
+    const { pathInfos } = this.#source
     for (const reference of references) {
       if (await pathInfos.has(reference.digest, options)) continue
       const stored = (await this.#repair?.reference(reference, options)) === true
