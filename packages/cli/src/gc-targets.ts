@@ -29,8 +29,8 @@ export function retentionRules({ keepUsedWithin, maxSize }: RetentionFlags): Ret
 }
 
 /**
- * The embedded stores that path infos of the store lie in that the options name: what a composition file says of them is
- * what they keep, unless flags say otherwise.
+ * The stores that path infos of the store lie in that the options name, embedded ones, and of a composition file object
+ * stores of which it says what is kept: what it says is what they keep, unless flags say otherwise.
  *
  * @throws UsageError, ConfigError
  */
@@ -48,19 +48,29 @@ export async function gcTargets(
 }
 
 /**
- * The embedded stores of a composition file.
+ * The embedded stores of a composition file, and the object stores of which it says what is kept.
  *
  * @param rules that go before those of the file
  * @throws ConfigError
  */
 export async function composedTargets(file: string, rules: RetentionRules): Promise<readonly GcTarget[]> {
-  const { embeddedPathInfosIn } = await import('@neve/store-pathinfo/composition')
-  const composed = await embeddedPathInfosIn(file)
-  return composed.map((store) => ({ path: store.path, rules: { ...store.rules, ...rules } }))
+  const { embeddedPathInfosIn, objectStoresIn } = await import('@neve/store-pathinfo/composition')
+  const embedded = (await embeddedPathInfosIn(file)).map((store) => ({ ...store, isObjectStore: false }))
+  const objects = (await objectStoresIn(file)).map((store) => ({
+    ...{ path: store.address, rules: store.rules, isObjectStore: true },
+  }))
+  return [...embedded, ...objects].map((store) => ({
+    ...store,
+    rules: { ...defined(store.rules), ...rules },
+  }))
+}
+
+function defined(rules: RetentionRules): RetentionRules {
+  return Object.fromEntries(Object.entries(rules).filter(([, rule]) => rule !== undefined))
 }
 
 /** The composition file that the options name, if they do. */
-async function compositionFile(options: GlobalOptions): Promise<string | undefined> {
+export async function compositionFile(options: GlobalOptions): Promise<string | undefined> {
   const sources = storeSources(options)
   if (typeof sources === 'object') return sources.pathInfos === undefined ? sources.config : undefined
   const { defaultStoreAddress, isCompositionFile } = await import('@neve/store-pathinfo/address')

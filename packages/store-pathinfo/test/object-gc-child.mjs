@@ -67,9 +67,9 @@ const steps = {
     await store.blobs.close()
     store = open()
   },
-  async gc() {
+  async gc({ maxSize }) {
     try {
-      const { objects: removed } = await collectObjects(objects, { all: true, grace, settled: 0 })
+      const { objects: removed } = await collectObjects(objects, { all: true, grace, settled: 0, maxSize })
       return { removed }
     } catch (error) {
       if (error.code === 'unavailable') return { busy: true }

@@ -31,6 +31,7 @@ const WORKERS = 3
 interface Step {
   readonly step: 'put' | 'copy' | 'upload' | 'unroot' | 'check' | 'reopen' | 'gc'
   readonly number?: number | undefined
+  readonly maxSize?: number | undefined
   readonly name?: string | undefined
   readonly root?: string | undefined
 }
@@ -104,7 +105,8 @@ function plan(model: Model, next: (limit: number) => number): Step {
   const number = next(PACKAGES)
   const free = [...model.roots.keys()].filter((name) => !model.pinned.has(name))
   const kind = next(12)
-  if (kind < 3) return { step: 'gc' }
+  // Of what is not kept, some stays by its size, now and then.
+  if (kind < 3) return { step: 'gc', maxSize: next(3) === 0 ? next(2_000_000) : undefined }
   if (kind === 3) return { step: 'reopen' }
   if (kind === 4) return { step: 'upload', number }
   if (free.length > 0 && (kind === 5 || kind === 6)) {

@@ -40,7 +40,7 @@ export type { PlannedPart, ServicePlan } from './plan.js'
 export { Redactor, redactAddress } from './redact.js'
 export { type Reference, reference } from './reference.js'
 export { type RegisteredType, Registry } from './registry.js'
-export { addressText, type SecretText, secretText } from './secret.js'
+export { addressText, resolveSecret, type SecretText, secretText } from './secret.js'
 export type { BuildContext, Builder, BuilderReference, ServiceType } from './service-type.js'
 export {
   compositionOf,
@@ -55,7 +55,7 @@ export { type EmbeddedConfig, embeddedSchema, embeddedType } from './types/embed
 export { type GrpcConfig, grpcType } from './types/grpc.js'
 export { legacyDatabase } from './types/legacy.js'
 export { memoryType } from './types/memory.js'
-export { type ObjectStoreConfig, objectStoreType } from './types/object-store.js'
+export { type ObjectStoreConfig, objectStoreSchema, objectStoreType } from './types/object-store.js'
 export { openEngines } from './types/shared-engine.js'
 export { type WrapperConfig, wrapperType } from './types/wrappers.js'
 export type { Problem, ValidateOptions } from './validation.js'

@@ -1,4 +1,4 @@
-const LEAST = 1024
+const LEAST = 64
 const WORDS = 3
 
 /**
@@ -42,6 +42,22 @@ export class DigestSet {
     }
   }
 
+  /** Adds what another set has. */
+  addAll(other: DigestSet): void {
+    for (const digest of other.prefixes()) this.add(digest)
+  }
+
+  /** What is kept of each digest: it is as good as the digest to sets of this kind. Valid until the next one. */
+  *prefixes(): Generator<Uint8Array, void, undefined> {
+    const prefix = Buffer.alloc(4 * WORDS)
+    const slots = this.#slots
+    for (let i = 0; i < slots.length; i += WORDS) {
+      if (slots[i + 2] === 0) continue
+      for (let at = 0; at < WORDS; at++) prefix.writeUInt32LE(slots[i + at]!, 4 * at)
+      yield prefix
+    }
+  }
+
   #insert(a: number, b: number, c: number): boolean {
     const slots = this.#slots
     for (let slot = a & this.#mask; ; slot = (slot + 1) & this.#mask) {
@@ -67,6 +83,7 @@ export class DigestSet {
   }
 }
 
-function word(bytes: Uint8Array, at: number): number {
+/** Four bytes of a digest, as a number. */
+export function word(bytes: Uint8Array, at: number): number {
   return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
 }

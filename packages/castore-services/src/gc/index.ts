@@ -5,6 +5,7 @@
  */
 export { CastoreMark } from './castore-mark.js'
 export { DigestSet } from './digest-set.js'
+export { DigestSizes } from './digest-sizes.js'
 export { eachChild } from './directory-children.js'
 export { KeyList } from './key-list.js'
 export { parentsFirst } from './parents-first.js'

@@ -57,11 +57,12 @@ export class Collection implements AsyncDisposable {
 
   /**
    * @param dead after how long another one that does not stir counts as killed, in milliseconds. Default: two minutes
-   * @throws CastoreError `unavailable` while another one is at work, `invalid-input` for a store without times
+   * @throws CollectionBusyError while another one is at work; CastoreError `invalid-input` for a store without times
    */
   static async begin(store: ObjectStore, options: CallOptions, dead?: number): Promise<Collection> {
     const before = await readNotice(store, options)
-    if (!before.isOver && (await noticeChanges(store, before, options, dead))) throw busy(store)
+    if (!before.isOver && (await noticeChanges(store, before, options, dead)))
+      throw new CollectionBusyError(store)
     const collection = new Collection(store, before.text)
     await collection.#tell([], options)
     const began = (await store.head(NOTICE_KEY, options))?.modified
@@ -186,11 +187,12 @@ export class Collection implements AsyncDisposable {
     const { replace } = this.#store
     const before = Buffer.from(this.#text)
     if (this.#text === '') {
-      if (!(await this.#store.putIfAbsent(NOTICE_KEY, content, options))) throw busy(this.#store)
+      if (!(await this.#store.putIfAbsent(NOTICE_KEY, content, options)))
+        throw new CollectionBusyError(this.#store)
     } else if (replace === undefined) {
       await this.#store.put(NOTICE_KEY, content, options)
     } else if (!(await replace.call(this.#store, NOTICE_KEY, before, content, options))) {
-      throw busy(this.#store)
+      throw new CollectionBusyError(this.#store)
     }
     this.#text = content.toString()
   }
@@ -201,6 +203,11 @@ export function isOld({ modified }: ObjectMeta, cutoff: number): boolean {
   return modified !== undefined && modified < cutoff
 }
 
-function busy(store: ObjectStore): CastoreError {
-  return new CastoreError('unavailable', `garbage is being collected in ${store.name} by somebody else`)
+/** Somebody else collects garbage in the store. */
+export class CollectionBusyError extends CastoreError {
+  override readonly name = 'CollectionBusyError'
+
+  constructor(store: ObjectStore) {
+    super('unavailable', `garbage is being collected in ${store.name} by somebody else`)
+  }
 }

@@ -1,4 +1,4 @@
-import { B3Digest, decodeStatBlobResponse, MAX_DIRECTORY_BYTES, type Node } from '@neve/castore-model'
+import { type B3Digest, decodeStatBlobResponse, MAX_DIRECTORY_BYTES, type Node } from '@neve/castore-model'
 import { objectKey } from '../blob/object-layout.js'
 import type { CallOptions } from '../call-options.js'
 import { mapOrdered } from '../concurrency/map-ordered.js'
@@ -7,14 +7,13 @@ import { type Closure, decodeClosure } from '../directory/closure-object.js'
 import { CastoreError } from '../errors.js'
 import { DigestSet } from '../gc/digest-set.js'
 import type { ObjectMeta, ObjectStore } from '../object-store/object-store.js'
+import { keysOf, type ListedObject, listDigests, type MarkedKind } from './listed-objects.js'
+import type { ObjectSizes } from './object-sizes.js'
 
 const LIMITS = { maxDirectoryBytes: MAX_DIRECTORY_BYTES, maxClosureBytes: 512 * 1024 * 1024 }
 const MAX_OBJECT = LIMITS.maxClosureBytes + 65536
-const FOLDERS = { closures: 'dirs', lists: 'blobs', chunks: 'chunks', newerChunks: 'chunk' } as const
-const HEX = /^[0-9a-f]{64}$/
-
-/** The kinds of objects that are marked and swept, in the order in which they may be swept. */
-export type MarkedKind = keyof typeof FOLDERS
+/** Lists that one mark has read at once. */
+const LISTS_AT_ONCE = 8
 
 /**
  * What is to stay of the blobs and directories of an object store: closures, the lists of the blobs in their
@@ -24,28 +23,77 @@ export class ObjectMark {
   readonly #store: ObjectStore
   readonly #index: ClosureIndex
   readonly #concurrency: number
+  /** What is marked there is not marked here. */
+  readonly #below: ObjectMark | undefined
+  readonly #sizes: ObjectSizes | undefined
   /** Objects under `dirs/` that stay. */
   readonly #closures = new DigestSet()
   /** Blobs, by their own digests. */
   readonly #blobs = new DigestSet()
   /** What lists name, besides the blobs of one chunk. */
   readonly #chunks = new DigestSet()
-  #indexed = false
+  /** Blobs whose lists were read. */
+  readonly #read = new DigestSet()
+  /** Blobs whose lists are to be measured. */
+  readonly #unread: B3Digest[] = []
+  #indexing: Promise<void> | undefined
   directories = 0
 
-  constructor(store: ObjectStore) {
+  constructor(
+    store: ObjectStore,
+    above?: { readonly below: ObjectMark; readonly sizes: ObjectSizes } | undefined,
+  ) {
     this.#store = store
-    this.#index = new ClosureIndex(store)
+    this.#below = above?.below
+    this.#sizes = above?.sizes
+    this.#index = above === undefined ? new ClosureIndex(store) : above.below.#index
     this.#concurrency = Math.min(store.concurrency ?? 32, 64)
   }
 
   /** The keys of which one is there if a directory or blob is, by its own digest. */
   static keysOf(digest: B3Digest): string[] {
-    return Object.values(FOLDERS).map((folder) => objectKey(folder, digest))
+    return keysOf(digest)
+  }
+
+  /**
+   * A mark for what may be marked, to be measured first: what is marked here already is not in it. It marks nothing here
+   * until it is {@link add}ed.
+   */
+  above(sizes: ObjectSizes): ObjectMark {
+    return new ObjectMark(this.#store, { below: this, sizes })
+  }
+
+  /** Marks what another one has marked. */
+  add(other: ObjectMark): void {
+    this.#closures.addAll(other.#closures)
+    this.#blobs.addAll(other.#blobs)
+    this.#chunks.addAll(other.#chunks)
+    this.#read.addAll(other.#read)
+    this.directories += other.directories
+  }
+
+  /** What all takes that is marked here and not, by now, in the mark that this is {@link above}, in bytes. */
+  get bytes(): number {
+    const below = this.#below
+    const sizes = this.#sizes
+    if (below === undefined || sizes === undefined) return 0
+    let bytes = 0
+    for (const closure of this.#closures.prefixes()) {
+      if (!below.#closures.has(closure)) bytes += sizes.closures.get(closure)
+    }
+    for (const blob of this.#blobs.prefixes()) {
+      if (!below.#blobs.has(blob)) bytes += sizes.lists.get(blob)
+      if (!below.has('chunks', blob)) bytes += sizes.chunks.get(blob)
+    }
+    for (const chunk of this.#chunks.prefixes()) {
+      if (!this.#blobs.has(chunk) && !below.has('chunks', chunk)) bytes += sizes.chunks.get(chunk)
+    }
+    return bytes
   }
 
   /** Whether an object of that kind stays. */
   has(kind: MarkedKind, digest: Uint8Array): boolean {
+    if (this.#below?.has(kind, digest) === true) return true
     if (kind === 'closures') return this.#closures.has(digest)
     if (kind === 'lists') return this.#blobs.has(digest)
     return this.#blobs.has(digest) || this.#chunks.has(digest)
@@ -61,15 +109,14 @@ export class ObjectMark {
     options: CallOptions = {},
   ): Promise<boolean> {
     if (node.kind === 'file') {
-      this.#blobs.add(node.digest.bytes)
+      this.#blob(node.digest)
       return true
     }
-    if (this.#closures.has(node.digest.bytes) || (await this.closure(node.digest, options))) return true
+    if (await this.closure(node.digest, options)) return true
     // It is a directory below the root of another upload.
-    if (!this.#indexed) await this.#index.refresh(options)
-    this.#indexed = true
+    await this.#refreshIndex(options)
     for (const root of this.#index.candidates(node.digest)) {
-      const closure = await this.#read(root, options)
+      const closure = await this.#readClosure(root, options)
       if (closure?.directories.has(node.digest.key) !== true) continue
       this.#add(closure)
       return true
@@ -84,13 +131,20 @@ export class ObjectMark {
    * @throws CastoreError `data-loss`
    */
   async closure(root: B3Digest, options: CallOptions): Promise<boolean> {
-    if (this.#closures.has(root.bytes)) return true
-    const closure = await this.#read(root, options)
+    if (this.has('closures', root.bytes)) return true
+    const closure = await this.#readClosure(root, options)
     if (closure !== undefined) this.#add(closure)
     return closure !== undefined
   }
 
-  async #read(root: B3Digest, { signal }: CallOptions): Promise<Closure | undefined> {
+  /** Once for all. */
+  #refreshIndex(options: CallOptions): Promise<void> {
+    if (this.#below !== undefined) return this.#below.#refreshIndex(options)
+    this.#indexing ??= this.#index.refresh(options)
+    return this.#indexing
+  }
+
+  async #readClosure(root: B3Digest, { signal }: CallOptions): Promise<Closure | undefined> {
     const stored = await this.#store.get(objectKey('dirs', root), { maxSize: MAX_OBJECT, signal })
     return stored && decodeClosure(root, stored, LIMITS, `objectstore+${this.#store.name}`)
   }
@@ -99,8 +153,21 @@ export class ObjectMark {
     if (!this.#closures.add(root.bytes)) return
     this.directories += directories.size
     for (const directory of directories.values()) {
-      for (const { node } of directory.entries) if (node.kind === 'file') this.#blobs.add(node.digest.bytes)
+      for (const { node } of directory.entries) if (node.kind === 'file') this.#blob(node.digest)
     }
+  }
+
+  #blob(digest: B3Digest): void {
+    if (this.#below?.has('lists', digest.bytes) === true || !this.#blobs.add(digest.bytes)) return
+    // One without a list, or with an empty one, is its only chunk.
+    if ((this.#sizes?.lists.get(digest.bytes) ?? 0) > 0) this.#unread.push(digest)
+  }
+
+  /** Marks the chunks of what is marked here, of a mark that is {@link above} another one. */
+  async chunksToMeasure(options: CallOptions): Promise<void> {
+    const unread = this.#unread.splice(0)
+    const read = (digest: B3Digest, signal: AbortSignal) => this.list(digest, { signal })
+    for await (const _ of mapOrdered(unread, LISTS_AT_ONCE, read, options));
   }
 
   /** Marks the closures that are there and stay for another reason than that something refers to them. */
@@ -114,8 +181,12 @@ export class ObjectMark {
    * @throws CastoreError `data-loss` for a list that cannot be read
    */
   async lists(stays: (meta: ObjectMeta) => boolean, options: CallOptions): Promise<void> {
-    const wanted = (meta: ObjectMeta, digest: B3Digest): boolean =>
-      this.#blobs.has(digest.bytes) || stays(meta)
+    const wanted = (meta: ObjectMeta, { bytes }: B3Digest): boolean => {
+      if (!this.#blobs.has(bytes) && !stays(meta)) return false
+      this.#blobs.add(bytes)
+      // An empty list names nothing. What a list names that was written since is young.
+      return meta.size > 0 && !this.#read.has(bytes)
+    }
     await this.#each('lists', wanted, (digest, signal) => this.list(digest, { signal }), options)
   }
 
@@ -125,6 +196,7 @@ export class ObjectMark {
     const stored = await this.#store.get(key, { maxSize: 64 * 1024 * 1024, signal })
     if (stored === undefined) return
     this.#blobs.add(blob.bytes)
+    this.#read.add(blob.bytes)
     try {
       for (const { digest } of decodeStatBlobResponse(stored)) this.#chunks.add(digest.bytes)
     } catch (error) {
@@ -152,26 +224,5 @@ export class ObjectMark {
     for await (const listed of listDigests(this.#store, kind, options)) {
       if (!this.has(kind, listed.digest.bytes)) yield listed
     }
-  }
-}
-
-/** An object, and the digest in its key. */
-export interface ListedObject {
-  readonly meta: ObjectMeta
-  readonly digest: B3Digest
-}
-
-/** The objects of a kind; what has another name in the same folder is passed over. */
-async function* listDigests(
-  store: ObjectStore,
-  kind: MarkedKind,
-  options: CallOptions,
-): AsyncGenerator<ListedObject, void, undefined> {
-  const folder = FOLDERS[kind]
-  for await (const meta of store.list(`${folder}/b3/`, options)) {
-    const hex = meta.key.slice(meta.key.lastIndexOf('/') + 1)
-    if (!HEX.test(hex)) continue
-    const digest = B3Digest.from(Buffer.from(hex, 'hex'))
-    if (meta.key === objectKey(folder, digest)) yield { meta, digest }
   }
 }

@@ -1,19 +1,17 @@
-import type { CollectedObjects, CollectObjectsProgress } from '@neve/store-pathinfo/object-gc'
+import type {
+  CollectedObjects,
+  CollectObjectsOptions,
+  CollectObjectsProgress,
+} from '@neve/store-pathinfo/object-gc'
 import type { Context, GlobalOptions } from '../context.js'
 import { openObjects } from '../object-store-address.js'
 import { counted, formatBytes } from '../output/format.js'
+import { reasonLine, reasonsJson } from '../output/garbage.js'
 import { jsonLine } from '../output/names.js'
 import { startBar } from '../progress/bar.js'
 
-/** What `neve gc` was asked for, of an object store. Times are in milliseconds, sizes in bytes. */
-export interface GcObjectsSettings {
-  readonly grace: number | undefined
-  readonly olderThan: number | undefined
-  readonly maxFreed: number | undefined
-  readonly all: boolean | undefined
-  readonly dryRun: boolean
-  readonly signal: AbortSignal | undefined
-}
+/** What `neve gc` was asked for, of an object store. */
+export type GcObjectsSettings = CollectObjectsOptions & { readonly dryRun: boolean }
 
 /** `neve gc` of an object store. */
 export async function collectObjectStore(
@@ -41,7 +39,7 @@ export async function collectObjectStore(
 
 async function tell(
   context: Context,
-  { paths, keptPaths, objects, bytes, notBefore }: CollectedObjects,
+  { paths, reasons, keptPaths, objects, bytes, notBefore }: CollectedObjects,
   options: GlobalOptions & { readonly json?: boolean },
   { dryRun }: GcObjectsSettings,
 ): Promise<void> {
@@ -53,6 +51,7 @@ async function tell(
     await stdout.write(
       jsonLine({
         paths: names,
+        reasons: reasonsJson(reasons),
         keptPaths,
         objects,
         contentBytes: bytes,
@@ -61,7 +60,7 @@ async function tell(
         dryRun,
       }),
     )
-  } else for (const path of paths) await stdout.write(`${path.toAbsolute()}\n`)
+  } else for (const path of reasons) await stdout.write(reasonLine(path, dryRun))
   if (context.showsSummary) {
     const found = `${counted(paths.length, 'store path')}, ${counted(objects, 'object')}, ${formatBytes(bytes)}`
     stderr.write(freedBytes === bytes ? `  ${found} removed\n` : `  garbage: ${found}\n`)

@@ -1,17 +1,13 @@
-import type {
-  CollectedGarbage,
-  CollectGarbageOptions,
-  CollectProgress,
-  GarbagePath,
-} from '@neve/store-pathinfo/gc'
+import type { CollectedGarbage, CollectGarbageOptions, CollectProgress } from '@neve/store-pathinfo/gc'
 import { Command } from 'commander'
 import type { Context, GlobalOptions } from '../context.js'
-import { gcTargets, type RetentionFlags } from '../gc-targets.js'
+import { compositionFile, gcTargets, type RetentionFlags, retentionRules } from '../gc-targets.js'
 import { giveWay } from '../give-way.js'
 import { UsageError } from '../messages.js'
 import { parseDuration, parseSize } from '../numbers.js'
 import { objectStoreAddress } from '../object-store-address.js'
 import { counted, formatBytes } from '../output/format.js'
+import { reasonLine, reasonsJson } from '../output/garbage.js'
 import { jsonLine } from '../output/names.js'
 import { startBar } from '../progress/bar.js'
 import { collectObjectStore } from './gc-objects.js'
@@ -45,13 +41,13 @@ path infos, as keep_used_within and max_size.
 
 Others may read and write meanwhile. What is garbage is removed once all who had the store open for writing when it was
 found have closed it; --wait says how long to wait for them, and the next run goes on from there. Printed are the store
-paths that are garbage, one a line; with --json, one object: paths, keptPaths, directories, contents, contentBytes (as
+paths that are garbage, one a line; with --json, one object: paths, reasons, keptPaths, directories, contents, contentBytes (as
 they are stored), freedBytes (what the file system got back), damagedSegments, waitingFor (process ids), dryRun.
 
 Of an object store (objectstore+…) nothing is removed that was written or counted on within --grace, which is kept with
 the store: uploads have to take less than half of it. The first run, and one with another --grace, only tells what is
-garbage, and when to run it again. --keep-used-within means the same as --older-than there, --wait nothing. With --json: paths, keptPaths, objects, contentBytes,
-freedBytes, notBefore, dryRun.
+garbage, and when to run it again. --max-size counts all that stays there, what is too young to go first of all; --wait
+means nothing. With --json: paths, reasons, keptPaths, objects, contentBytes, freedBytes, notBefore, dryRun.
 
 The exit status is 0 when all that is garbage is gone; 1 when somebody still had the store open, or it is too early.
 `
@@ -86,18 +82,21 @@ async function collect(context: Context, options: GcOptions): Promise<void> {
     patience: wait === undefined ? undefined : parseDuration('--wait', wait),
     signal: context.io.signal,
   }
+  const grace = options.grace === undefined ? undefined : parseDuration('--grace', options.grace)
   const objects = objectStoreAddress(options)
   if (objects !== undefined) {
-    const { grace, keepUsedWithin, maxSize } = options
-    if (maxSize !== undefined) throw new UsageError('--max-size is for embedded stores')
-    const age = grace === undefined ? undefined : parseDuration('--grace', grace)
-    const used = keepUsedWithin === undefined ? 0 : parseDuration('--keep-used-within', keepUsedWithin)
-    const kept = keepUsedWithin === undefined ? settings.olderThan : Math.max(settings.olderThan ?? 0, used)
-    return collectObjectStore(context, options, objects, { ...settings, olderThan: kept, grace: age })
+    const rules = retentionRules(options)
+    return collectObjectStore(context, options, objects, { ...settings, ...rules, grace })
   }
-  if (options.grace !== undefined) throw new UsageError('--grace is for object stores')
+  const isComposed = (await compositionFile(options)) !== undefined
+  if (grace !== undefined && !isComposed) throw new UsageError('--grace is for object stores')
+  const targets = await gcTargets(context, options)
   giveWay()
-  for (const { path, rules } of await gcTargets(context, options)) {
+  for (const { path, rules, isObjectStore } of targets) {
+    if (isObjectStore === true) {
+      await collectObjectStore(context, options, path, { ...settings, ...rules, grace })
+      continue
+    }
     const collected = await collectIn(context, path, { ...settings, ...rules }, options)
     await tell(context, path, collected, options)
   }
@@ -143,21 +142,14 @@ async function tell(
       jsonLine({
         store,
         paths: paths.map((path) => path.toAbsolute()),
-        reasons: collected.reasons.map(({ storePath, reason, lastUsed }) => ({
-          path: storePath.toAbsolute(),
-          reason,
-          lastUsed: lastUsed === undefined ? undefined : Math.floor(lastUsed / 1000),
-        })),
+        reasons: reasonsJson(collected.reasons),
         ...counts,
         waitingFor: pids,
         dryRun: options.dryRun === true,
       }),
     )
   } else {
-    for (const path of collected.reasons) {
-      const why = options.dryRun === true ? `\t${reasonText(path)}` : ''
-      await stdout.write(`${path.storePath.toAbsolute()}${why}\n`)
-    }
+    for (const path of collected.reasons) await stdout.write(reasonLine(path, options.dryRun === true))
   }
   if (context.showsSummary) {
     const found = `${counted(paths.length, 'store path')}, ${counted(directories, 'directory', 'directories')}, ${formatBytes(contentBytes)} of contents`
@@ -176,9 +168,4 @@ async function tell(
       `not removed yet: ${counted(pids.length, 'process', 'processes')} had the store open for writing and still ${pids.length === 1 ? 'has' : 'have'} (${pids.join(', ')}); run neve gc again when ${pids.length === 1 ? 'it has' : 'they have'} closed it`,
     ),
   )
-}
-
-function reasonText({ reason, lastUsed }: GarbagePath): string {
-  const used = lastUsed === undefined ? 'use not known' : `last used ${new Date(lastUsed).toISOString()}`
-  return reason === 'size' ? `no root, ${used}, no room for it` : `no root, ${used}`
 }

@@ -25,13 +25,16 @@ export interface GcPlan {
   readonly targets: readonly GcTarget[]
 }
 
+/** Other clouds cannot replace an object under a condition: nobody may write to them meanwhile. */
+const SERVED_OBJECTS = /^objectstore\+(?:s3a?|file):/
+
 /** What the help of commands that have these options says of them. */
 export const GC_HELP = `\
 --gc-every collects garbage as neve gc does, the first time when that time has passed; --min-free does so when space runs
 low, what was used least recently first, until --max-free is free or nothing is left but what roots keep and what was used
 within the hour. Both work in a process of their own, and remove what they found when clients had the time of --gc-grace.
-Of objectstore+s3:… and objectstore+file:… --gc-every removes what is older than the grace age that is stored with it (see neve gc),
-and --keep-used-within keeps what was used within that time.
+Of objectstore+s3:… and objectstore+file:… --gc-every removes what is older than the grace age that is stored with it (see
+neve gc), by the same rules.
 `
 
 /** Adds the options to a command. */
@@ -83,6 +86,11 @@ async function targetsOf(options: DaemonOptions, caches: readonly CachePlan[]): 
     targets.set(target.path, target)
   }
   const found = [...targets.values()]
+  for (const { path, isObjectStore } of found) {
+    if (isObjectStore !== true || SERVED_OBJECTS.test(path)) continue
+    const name = path.replace(/\?.*/, '')
+    throw new UsageError(`garbage can be collected while it is served in S3 and local files: not in ${name}`)
+  }
   const { gcEvery, minFree } = options
   if (minFree !== undefined && found.every(({ isObjectStore }) => isObjectStore)) {
     throw new UsageError('--min-free is for embedded stores: none of those served is one')
@@ -93,10 +101,7 @@ async function targetsOf(options: DaemonOptions, caches: readonly CachePlan[]): 
   return found
 }
 
-/**
- * The stores that can be collected while they are served; nothing is opened, as nothing may be there yet. Other clouds than
- * S3 cannot replace an object under a condition: nobody may write to them meanwhile.
- */
+/** The stores that can be collected while they are served; nothing is opened, as nothing may be there yet. */
 async function servedTargets(
   sources: ReturnType<typeof storeSources>,
   flags: RetentionFlags,
@@ -108,8 +113,7 @@ async function servedTargets(
   const { config, address } = placeOf(sources ?? defaultStoreAddress())
   if (config !== undefined) return composedTargets(config, rules)
   if (address === undefined) return []
-  if (/^objectstore\+(s3|file):/.test(address)) {
-    if (rules.maxSize !== undefined) throw new UsageError('--max-size is for embedded stores')
+  if (SERVED_OBJECTS.test(address)) {
     return [{ path: address, isObjectStore: true, rules }]
   }
   if (!isEmbeddedAddress(address)) return []

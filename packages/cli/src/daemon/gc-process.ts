@@ -1,5 +1,6 @@
 import { type CollectGarbageOptions, collectGarbage } from '@neve/store-pathinfo/gc'
 import { giveWay } from '../give-way.js'
+import { describe } from '../messages.js'
 import { openObjects } from '../object-store-address.js'
 
 /** What a process that collects garbage is told. */
@@ -7,7 +8,7 @@ export interface GcRequest {
   /** The folder of an embedded store; the address of an object store. */
   readonly path: string
   readonly isObjectStore: boolean
-  /** Of an object store `keepUsedWithin` alone. */
+  /** Of an object store the rules alone. */
   readonly options: Omit<CollectGarbageOptions, 'signal' | 'onProgress'>
 }
 
@@ -27,7 +28,9 @@ export interface GcReport {
 /** What it tells in the end. */
 export type GcAnswer =
   | { readonly report: GcReport }
-  | { readonly error: string; readonly code: string | undefined }
+  | { readonly error: string }
+  /** Somebody else is at work in the store, as it says. */
+  | { readonly busy: string }
 
 process.once('disconnect', () => process.exit(1))
 process.once('message', (request: GcRequest) => void run(request))
@@ -38,10 +41,14 @@ async function run(request: GcRequest): Promise<void> {
     giveWay()
     answer = { report: await (request.isObjectStore ? collectInObjects(request) : collect(request)) }
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined
-    answer = { error: error instanceof Error ? error.message : String(error), code }
+    answer = isBusy(error) ? { busy: describe(error) } : { error: describe(error) }
   }
   process.send!(answer, () => process.exit(0))
+}
+
+function isBusy(error: unknown): boolean {
+  if (!(error instanceof Error)) return false
+  return error.name === 'CollectionBusyError' || ('code' in error && error.code === 'busy')
 }
 
 async function collect({ path, options }: GcRequest): Promise<GcReport> {
@@ -53,8 +60,8 @@ async function collect({ path, options }: GcRequest): Promise<GcReport> {
 async function collectInObjects({ path, options }: GcRequest): Promise<GcReport> {
   const { collectObjects } = await import('@neve/store-pathinfo/object-gc')
   await using opened = await openObjects(path)
-  const collecting = collectObjects(opened.store, { olderThan: options.keepUsedWithin })
-  const { paths, objects, bytes, notBefore } = await collecting
+  const { keepUsedWithin, maxSize } = options
+  const { paths, objects, bytes, notBefore } = await collectObjects(opened.store, { keepUsedWithin, maxSize })
   const isEarly = notBefore !== undefined
   const [removed, freedBytes] = isEarly ? [0, 0] : [objects, bytes]
   return { paths: paths.length, contentBytes: bytes, removed, freedBytes, waitingFor: [], notBefore }

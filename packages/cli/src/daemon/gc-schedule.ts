@@ -30,6 +30,8 @@ interface Watched extends GcTarget {
   isShort: boolean
   /** Before this time there is no use in making space: nothing was left. */
   restsUntil: number
+  /** Whether it was told that somebody else is at work there. */
+  isElsewhere: boolean
   /** What was found and could not be removed yet. */
   pending: { readonly options: Options; at: number; delay: number } | undefined
 }
@@ -80,7 +82,7 @@ export class GcSchedule {
     const stores = targets.map(
       (target): Watched => ({
         ...target,
-        ...{ due: begun + every, isShort: false, restsUntil: 0, pending: undefined },
+        ...{ due: begun + every, isShort: false, restsUntil: 0, isElsewhere: false, pending: undefined },
       }),
     )
     const look = Math.min(LOOK_EVERY, every, Math.max(grace, 1000))
@@ -112,6 +114,8 @@ export class GcSchedule {
     if (await this.#isShort(store)) await this.#makeSpace(store)
     else if (now >= store.due) {
       store.due = now + (this.#plan.every ?? Number.POSITIVE_INFINITY)
+      // It is told at every turn; where space is looked at, once.
+      store.isElsewhere = false
       const { notBefore } = (await this.#collect(store, store.rules)) ?? {}
       if (notBefore !== undefined) store.due = Math.min(store.due, notBefore)
     }
@@ -156,10 +160,12 @@ export class GcSchedule {
       isObjectStore: store.isObjectStore === true,
       options: { ...options, patience },
     })
-    if ('error' in answer) {
-      if (answer.code === 'busy') return undefined
-      throw new Error(answer.error)
+    if ('error' in answer) throw new GcProcessError(answer.error)
+    if ('busy' in answer) {
+      this.#tellBusy(store, answer.busy)
+      return undefined
     }
+    store.isElsewhere = false
     const { report } = answer
     const { paths, contentBytes, removed, freedBytes, waitingFor, notBefore } = report
     const name = nameOf(store)
@@ -191,6 +197,11 @@ export class GcSchedule {
     return report
   }
 
+  #tellBusy(store: Watched, why: string): void {
+    if (!store.isElsewhere) this.#log.info(`not collected now in ${nameOf(store)}: ${why}; next time again`)
+    store.isElsewhere = true
+  }
+
   async #inProcess(request: GcRequest): Promise<GcAnswer> {
     const { signal } = this.#stop
     const child = fork(new URL('./gc-process.js', import.meta.url), [], {
@@ -206,6 +217,11 @@ export class GcSchedule {
       child.send(request, () => {})
     })
   }
+}
+
+/** What a process that collects garbage has said in the end. */
+class GcProcessError extends Error {
+  override readonly name = 'GcProcessError'
 }
 
 /** Without options of an address, which may be credentials. */

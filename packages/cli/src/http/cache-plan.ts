@@ -40,7 +40,11 @@ export async function cachePlans(options: CacheOptions): Promise<readonly CacheP
   for (const { name, where, values } of raw) {
     const prefix = prefixOf(name, where)
     if (plans.has(prefix)) throw new UsageError(`${where}: there is a cache at ${prefix || '/'} already`)
-    plans.set(prefix, { ...inherited, ...readValues(values, where), prefix })
+    const own = readValues(values, where)
+    if (own.store === undefined && (own.keepUsedWithin ?? own.maxSize) !== undefined) {
+      throw new UsageError(`${where}: keep-used-within and max-size are for a cache with a store of its own`)
+    }
+    plans.set(prefix, { ...inherited, ...own, prefix })
   }
   if (plans.size === 0) throw new UsageError(`${cacheConfig}: expected a table [cache.NAME], got none`)
   if (plans.size > MAX_CACHES) {

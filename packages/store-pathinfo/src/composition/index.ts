@@ -14,6 +14,7 @@ import {
 } from './path-info-types.js'
 
 export { type ComposedEmbeddedStore, embeddedPathInfosIn } from './embedded-path-infos.js'
+export { type ComposedObjectStore, objectStoresIn } from './object-stores.js'
 export { PATH_INFO_SERVICE } from './path-info-types.js'
 
 /**

@@ -10,6 +10,7 @@ import {
   grpcType,
   Kind,
   memoryType,
+  objectStoreSchema,
   objectStoreType,
   queryConfig,
   reference,
@@ -58,11 +59,26 @@ export const grpcPathInfos = grpcType<PathInfoService>(async (channel) => {
   return new GrpcPathInfoService(channel)
 })
 
-/** Path infos in an object store, under `neve/pathinfo/`: `objectstore+s3://bucket/prefix`. */
-export const objectStorePathInfos = objectStoreType<PathInfoService>(async (store) => {
-  const { ObjectStorePathInfoService } = await import('../object-store.js')
-  return new ObjectStorePathInfoService(store)
-})
+/** Checks the configuration of {@link objectStorePathInfos}. */
+export const objectStorePathInfosSchema: z.ZodObject<
+  typeof objectStoreSchema.shape & typeof retentionShape,
+  z.core.$strict
+> = objectStoreSchema.extend(retentionShape)
+
+/**
+ * Path infos in an object store, under `neve/pathinfo/`: `objectstore+s3://bucket/prefix`. What is kept of the whole store
+ * when garbage is collected in it is said here.
+ */
+export const objectStorePathInfos: ServiceType<
+  PathInfoService,
+  z.infer<typeof objectStorePathInfosSchema>
+> = {
+  ...objectStoreType<PathInfoService>(async (store) => {
+    const { ObjectStorePathInfoService } = await import('../object-store.js')
+    return new ObjectStorePathInfoService(store)
+  }),
+  schema: objectStorePathInfosSchema,
+}
 
 /** Path infos in a table of Google Cloud Bigtable: `bigtable://instance?project_id=…`. */
 export const bigtablePathInfos = bigtableType<PathInfoService>(async (config) => {

@@ -14,19 +14,24 @@ import {
 import type { ObjectMeta, ObjectStore } from '@neve/castore-services/object-store'
 import type { StorePath } from '@neve/nix-compat'
 import { StoreError } from '../errors.js'
+import type { GarbagePath } from '../gc/collect-garbage.js'
+import type { RetentionRules } from '../gc/retention.js'
 import { type ObjectPathInfo, readPathInfoObject } from '../object-store.js'
 import type { PathInfo } from '../path-info.js'
-import { ObjectMarking, type ObjectMarkProgress } from './object-marking.js'
+import { ObjectMarking, type ObjectMarkProgress, type ObjectRetention } from './object-marking.js'
 
-/** Options of {@link collectObjects}. Times are in milliseconds, sizes in bytes. */
-export interface CollectObjectsOptions extends CallOptions {
+/**
+ * Options of {@link collectObjects}. Times are in milliseconds, sizes in bytes. A path info was used when its object was
+ * written last: who asks for it has it written again, to a quarter of the grace age.
+ */
+export interface CollectObjectsOptions extends RetentionRules, CallOptions {
   /**
    * Nothing that was written or counted on within this time is removed: uploads have to take less than half of it. Stored
    * with the store, for all who write to it; 0 is for once, and for a store that nobody else uses. At least 2 seconds.
    * Default: what is stored, else a day
    */
   readonly grace?: number | undefined
-  /** Path infos that were written or asked for within this time stay, too. Default: the grace age. */
+  /** Path infos that were put or used within this time stay, too, whatever the rules say. Default: the grace age. */
   readonly olderThan?: number | undefined
   /** Whether everything may go when no root keeps anything. Default: false. */
   readonly all?: boolean | undefined
@@ -50,6 +55,8 @@ export type CollectObjectsProgress =
 /** What {@link collectObjects} removed, or would have. */
 export interface CollectedObjects {
   readonly paths: readonly StorePath[]
+  /** The same, with the reasons; one whose path info cannot be read is in neither. */
+  readonly reasons: readonly GarbagePath[]
   readonly keptPaths: number
   /** Objects of all kinds, and their bytes. */
   readonly objects: number
@@ -66,8 +73,8 @@ const SECOND = 1000
  * Removes from an object store what no root keeps, while others read and write. Killed anywhere, nothing that stays lacks
  * anything, and the next collection goes on. Why nothing that lives is lost: see the README of `@neve/castore-services`.
  *
- * @throws StoreError `unsupported` when nothing says what is to be kept, `data-loss` for what cannot be read; CastoreError
- *   `unavailable` while somebody else collects, `invalid-input` for a store that does not tell when objects were written
+ * @throws StoreError `unsupported` when nothing says what is to be kept, `data-loss` for what cannot be read;
+ *   CollectionBusyError while somebody else collects; CastoreError `invalid-input` for a store that does not tell when objects were written
  */
 export async function collectObjects(
   store: ObjectStore,
@@ -95,13 +102,27 @@ export async function collectObjects(
   return { ...(await new ObjectCollector(store, undefined, grace, began, options).run()), notBefore }
 }
 
+/** The rules as of when a collection began. */
+function retentionOf(
+  began: number,
+  grace: number,
+  { olderThan = 0, keepUsedWithin, maxSize }: CollectObjectsOptions,
+): ObjectRetention {
+  const cutoff = began - grace - SECOND
+  const lately = Math.min(cutoff, began - olderThan)
+  const within = keepUsedWithin ?? (maxSize === undefined ? 0 : Number.POSITIVE_INFINITY)
+  const mayStaySince = Math.min(lately, began - within)
+  // Where there is no limit, what may stay stays.
+  const usedSince = maxSize === undefined ? mayStaySince : lately
+  return { usedSince, cutoff, mayStaySince, maxBytes: maxSize }
+}
+
 class ObjectCollector {
   readonly #store: ObjectStore
   /** Undefined where nothing is to be removed. */
   readonly #collection: Collection | undefined
   readonly #options: CollectObjectsOptions
-  readonly #cutoff: number
-  readonly #usedSince: number
+  readonly #retention: ObjectRetention
   readonly #marking: ObjectMarking
   #objects = 0
   #bytes = 0
@@ -113,12 +134,11 @@ class ObjectCollector {
     began: number,
     options: CollectObjectsOptions,
   ) {
-    const { onProgress, signal, olderThan = 0 } = options
+    const { onProgress, signal } = options
     this.#store = store
     this.#collection = collection
     this.#options = options
-    this.#cutoff = began - grace - SECOND
-    this.#usedSince = Math.min(this.#cutoff, began - olderThan)
+    this.#retention = retentionOf(began, grace, options)
     this.#marking = new ObjectMarking(store, { signal }, (progress) =>
       onProgress?.({ step: 'mark', ...progress }),
     )
@@ -126,33 +146,37 @@ class ObjectCollector {
 
   async run(): Promise<CollectedObjects> {
     const marking = this.#marking
-    await marking.run(this.#usedSince, this.#cutoff)
+    const { cutoff } = this.#retention
+    await marking.run(this.#retention)
     this.#expectPurpose()
-    const paths = await this.#sweepPaths()
+    const reasons = await this.#sweepPaths()
+    const paths = reasons.map(({ storePath }) => storePath)
     const keptPaths = marking.paths.size
     await this.#sweepKind('closures')
-    await marking.chunks(this.#cutoff)
+    await marking.chunks(cutoff)
     for (const kind of ['lists', 'chunks', 'newerChunks'] as const) await this.#sweepKind(kind)
-    return { paths, keptPaths, objects: this.#objects, bytes: this.#bytes, notBefore: undefined }
+    return { paths, reasons, keptPaths, objects: this.#objects, bytes: this.#bytes, notBefore: undefined }
   }
 
   #expectPurpose(): void {
-    const { all = false, dryRun = false, olderThan } = this.#options
+    const { all = false, dryRun = false, olderThan, keepUsedWithin, maxSize } = this.#options
     const { rooted, found } = this.#marking
-    if (all || dryRun || rooted > 0 || (olderThan !== undefined && found > 0)) return
+    const hasRule = [olderThan, keepUsedWithin, maxSize].some((rule) => rule !== undefined)
+    if (all || dryRun || rooted > 0 || (hasRule && found > 0)) return
     const lacks = found === 0 ? 'neither a root nor a path info is in it' : 'no root leads to anything in it'
     throw new StoreError('unsupported', `nothing says what is to be kept of ${this.#store.name}: ${lacks}`)
   }
 
   /** Path infos before those that they reference: whatever is left by somebody who is killed is whole. */
-  async #sweepPaths(): Promise<StorePath[]> {
+  async #sweepPaths(): Promise<GarbagePath[]> {
+    const { usedSince, mayStaySince } = this.#retention
     const garbage = new Map<
       string,
       { readonly object: ObjectPathInfo; readonly info: PathInfo | undefined }
     >()
     for await (const object of this.#marking.unmarked()) {
       // Written since it was marked: what it refers to may be old.
-      if (!isOld(object.meta, this.#usedSince)) await this.#marking.path(object.digest)
+      if (!isOld(object.meta, usedSince)) await this.#marking.path(object.digest)
       else garbage.set(hex(object.digest), { object, info: undefined })
     }
     const read = async ({ object }: { readonly object: ObjectPathInfo }, signal: AbortSignal) => {
@@ -167,7 +191,7 @@ class ObjectCollector {
     const referencesOf = (digest: Uint8Array): Uint8Array[] =>
       garbage.get(hex(digest))?.info?.references.map((reference) => reference.digest) ?? []
     const order = parentsFirst(digests, referencesOf)
-    const removed: StorePath[] = []
+    const removed: GarbagePath[] = []
     const marking = this.#marking
     const inOrder = async function* (): AsyncGenerator<ObjectMeta, void, undefined> {
       for (const digest of order) {
@@ -180,9 +204,11 @@ class ObjectCollector {
       rescue: (meta: ObjectMeta) => marking.path(digestOf(meta)),
       stays: (meta: ObjectMeta) => marking.paths.has(digestOf(meta)),
     }
-    for await (const meta of this.#sweep(inOrder(), this.#usedSince, keeping)) {
+    for await (const meta of this.#sweep(inOrder(), usedSince, keeping)) {
       const info = garbage.get(nameOf(meta))?.info
-      if (info !== undefined) removed.push(info.storePath)
+      if (info === undefined) continue
+      const reason = isOld(meta, mayStaySince) ? 'unused' : 'size'
+      removed.push({ storePath: info.storePath, lastUsed: meta.modified, reason })
     }
     return removed
   }
@@ -202,7 +228,8 @@ class ObjectCollector {
         else await rescue(meta)
       }
     }
-    for await (const _ of this.#sweep(old(this.#cutoff), this.#cutoff, { rescue }));
+    const { cutoff } = this.#retention
+    for await (const _ of this.#sweep(old(cutoff), cutoff, { rescue }));
   }
 
   /** Yields what was removed, or would be. */

@@ -1,10 +1,11 @@
-import type { B3Digest } from '@neve/castore-model'
+import { type B3Digest, compareBytes } from '@neve/castore-model'
 import { type CallOptions, mapOrdered } from '@neve/castore-services'
-import { DigestSet } from '@neve/castore-services/gc'
-import { isOld, ObjectMark } from '@neve/castore-services/object-gc'
-import type { ObjectStore } from '@neve/castore-services/object-store'
+import { DigestSet, DigestSizes } from '@neve/castore-services/gc'
+import { isOld, ObjectMark, ObjectSizes } from '@neve/castore-services/object-gc'
+import type { ObjectMeta, ObjectStore } from '@neve/castore-services/object-store'
 import { StorePath } from '@neve/nix-compat'
 import { type ObjectPathInfo, pathInfoObjects, readPathInfoObject } from '../object-store.js'
+import { ObjectRoom } from './object-room.js'
 import { listObjectRoots } from './object-roots.js'
 
 /** Path infos that are walked from together. */
@@ -16,7 +17,28 @@ export interface ObjectMarkProgress {
   readonly directories: number
 }
 
-/** Marks what stays in an object store: what roots lead to, what is young, and all that these refer to. */
+/** What is to be marked in an object store. Times are in milliseconds since 1970. */
+export interface ObjectRetention {
+  /** Path infos that were written at this time or later stay. */
+  readonly usedSince: number
+  /** Other objects that were written at this time or later stay. */
+  readonly cutoff: number
+  /** Of path infos that were written at this time or later, those stay that there is room for. */
+  readonly mayStaySince: number
+  /** How much may stay, in bytes; undefined where that is no matter. */
+  readonly maxBytes: number | undefined
+}
+
+/** A path info that may stay. */
+interface Candidate {
+  readonly digest: Uint8Array
+  readonly used: number
+}
+
+/**
+ * Marks what stays in an object store: what roots lead to, what is young, and all that these refer to; then what was used
+ * last, as far as there is room.
+ */
 export class ObjectMarking {
   /** Digests of store paths. */
   readonly paths = new DigestSet()
@@ -42,24 +64,42 @@ export class ObjectMarking {
     this.castore = new ObjectMark(store)
   }
 
-  /**
-   * @param usedSince path infos that were written at this time or later stay, in milliseconds since 1970
-   * @param cutoff other objects that were written at this time or later stay
-   * @throws StoreError and CastoreError `data-loss` for what cannot be read
-   */
-  async run(usedSince: number, cutoff: number): Promise<void> {
+  /** @throws StoreError and CastoreError `data-loss` for what cannot be read */
+  async run({ usedSince, cutoff, mayStaySince, maxBytes }: ObjectRetention): Promise<void> {
+    const candidates: Candidate[] = []
+    const sizes = new DigestSizes()
+    let young = 0
     for (const { target } of await listObjectRoots(this.#store, this.#options)) {
       if (await this.#root(target)) this.rooted++
     }
     const some: Uint8Array[] = []
     for await (const { digest, meta } of pathInfoObjects(this.#store, this.#options)) {
       this.found++
-      if (isOld(meta, usedSince)) continue
+      if (isOld(meta, usedSince)) {
+        if (maxBytes === undefined) continue
+        sizes.add(digest, meta.size)
+        if (!isOld(meta, mayStaySince)) candidates.push({ digest, used: meta.modified! })
+        continue
+      }
+      young += meta.size
       some.push(digest)
       if (some.length >= AT_ONCE) await this.#walk(some.splice(0))
     }
     await this.#walk(some)
     await this.castore.closures((meta) => !isOld(meta, cutoff), this.#options)
+    if (maxBytes === undefined) return
+    let kept = young
+    for (const digest of this.paths.prefixes()) kept += sizes.get(digest)
+    await this.chunks(cutoff)
+    const isYoung = (meta: ObjectMeta): boolean => !isOld(meta, cutoff)
+    const objects = await ObjectSizes.read(this.#store, this.castore, isYoung, this.#options)
+    kept += objects.kept
+    const room = new ObjectRoom(this.#store, this, { paths: sizes, objects, kept }, maxBytes, this.#options)
+    candidates.sort((a, b) => b.used - a.used || compareBytes(a.digest, b.digest))
+    await room.mark(
+      candidates.map(({ digest }) => digest),
+      () => this.#tell(),
+    )
   }
 
   async #root(target: StorePath | B3Digest): Promise<boolean> {
@@ -102,10 +142,14 @@ export class ObjectMarking {
       const mark = (digest: Uint8Array, signal: AbortSignal) => this.#mark(digest, { signal })
       for await (const references of mapOrdered(level, this.#concurrency, mark, this.#options)) {
         next.push(...references.filter(isNew))
-        this.#onProgress?.({ paths: this.paths.size, directories: this.castore.directories })
+        this.#tell()
       }
       level = next
     }
+  }
+
+  #tell(): void {
+    this.#onProgress?.({ paths: this.paths.size, directories: this.castore.directories })
   }
 
   /** @returns the digests of the references */

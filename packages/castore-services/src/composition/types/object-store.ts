@@ -17,14 +17,15 @@ const common = {
   object_store_url: addressText(parseStorageUrl),
   object_store_options: z.record(z.string(), secretText()).optional(),
 }
-const schema = z.strictObject(common)
+/** Checks the configuration of services in an object store. */
+export const objectStoreSchema: z.ZodObject<typeof common, z.core.$strict> = z.strictObject(common)
 const blobSchema = z.strictObject({
   ...common,
   avg_chunk_size: z.number().int().min(512).max(2_097_152).optional(),
 })
 type BlobConfig = z.infer<typeof blobSchema>
 /** Configuration of {@link objectStoreType}. */
-export type ObjectStoreConfig = z.infer<typeof schema>
+export type ObjectStoreConfig = z.infer<typeof objectStoreSchema>
 
 /** Blobs in an object store: `objectstore+s3://bucket/prefix?region=…`. */
 export const objectStoreBlobs: ServiceType<BlobService, BlobConfig> = {
@@ -59,7 +60,7 @@ export function objectStoreType<S>(
   return {
     tag: 'objectstore',
     suffixes: SCHEMES,
-    schema,
+    schema: objectStoreSchema,
     fromUrl(url, text) {
       const config = readUrl(url, text)
       if ('avg_chunk_size' in config.object_store_options) {
