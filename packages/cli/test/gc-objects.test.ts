@@ -164,7 +164,7 @@ test('a composition file says what an object store keeps, behind a cache that ha
   const socket = join(folder, 's.sock')
   const daemon = await startDaemon(['-l', socket, '--store', config, '--gc-every', '1s'], env, 'daemon')
   await vi.waitFor(async () => expect(await toldBy(run)).toEqual([three]), PATIENT)
-  expect(daemon.stderr()).toContain(`collected garbage in ${address}: `)
+  await daemon.says(`collected garbage in ${address}: `)
   expect(await daemon.stop()).toBe(0)
   // Its blobs and directories have to be known to lie there.
   writeFileSync(

@@ -1,4 +1,4 @@
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { startDaemon } from './servers.js'
@@ -57,6 +57,43 @@ test.each([
   ['Backups', ['snapshot', 'verify', 'snapshot']],
   ['What stays, and what is garbage', ['root', 'root', 'import', 'root', 'root', 'gc', 'gc', 'gc']],
 ])('what docs/operations.md shows under %s works as it is shown', runSection)
+
+test('what docs/operations.md shows of a bucket works as it is shown', async () => {
+  const { folder, store, real } = await guideStore()
+  const bucket = join(folder, 'bucket')
+  const address = `objectstore+file://${bucket}`
+  expect(await neve(['store', 'migrate', store, address])).toMatchObject({ code: 0 })
+  // The first collection only tells when there will be garbage that can go.
+  expect((await neve(['gc', '--all', '--store', address])).code).toBe(1)
+  const then = new Date(Date.now() - 3 * 86_400_000)
+  for (const name of readdirSync(bucket, { recursive: true, encoding: 'utf8' })) {
+    utimesSync(join(bucket, name), then, then)
+  }
+  const shown = commandsUnder('In a bucket, or other object stores')
+  expect(shown.map(([name]) => name)).toEqual(['root', 'gc', 'gc', 'gc', 'daemon'])
+  for (const words of shown) {
+    const args = words.map((word) => real(word).replace('objectstore+s3://bucket/prefix', address))
+    if (args[0] === 'daemon') {
+      const daemon = await startDaemon([...args.slice(1), '-l', join(folder, 's.sock')], {}, 'daemon')
+      expect(await daemon.stop()).toBe(0)
+      continue
+    }
+    const ran = await neve(args)
+    expect([words.join(' '), ran.code, ran.stderr]).toEqual([words.join(' '), 0, ''])
+  }
+  const blocks = [...GUIDE.matchAll(/^```toml\n(.*?)^```$/gms)].map(([, block]) => block!)
+  const toml = blocks.filter((block) => block.includes('object_store_url'))
+  expect(toml).toHaveLength(1)
+  const place = toml[0]!.replace('s3://bucket/prefix', `file://${bucket}`)
+  const tables = ['blobservices', 'directoryservices'].map(
+    (table) => `[${table}.bucket]\n${place.split('\n').slice(1, 3).join('\n')}\n`,
+  )
+  writeFileSync(join(folder, 'stores.toml'), `${tables.join('')}${place}`)
+  expect(await neve(['gc', '--dry-run', '--store', join(folder, 'stores.toml')])).toMatchObject({
+    code: 0,
+    stderr: '',
+  })
+})
 
 test.each(['Whether it is sound', 'With a daemon'])(
   'the daemons that docs/operations.md shows under %s run as they are shown',

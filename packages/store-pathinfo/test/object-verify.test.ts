@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import { allPathDigests, type PathInfo, reachablePaths, type Store, verifyPaths } from '@neve/store-pathinfo'
+import { allPathDigests, type PathInfo, reachablePaths, Store, verifyPaths } from '@neve/store-pathinfo'
 import { collectObjects } from '@neve/store-pathinfo/object-gc'
 import { describe, expect, it } from 'vitest'
 import { DAY, ObjectStoreFolder } from './object-gc-fixture.js'
@@ -74,8 +74,17 @@ describe('an object store that is verified', () => {
     const found = []
     for await (const { damages } of verifyPaths(store, during())) found.push(...damages)
     expect(found).toEqual([])
-    // Asked for by its name it is missing.
-    const [low] = await Promise.all([place.import('other', { a: 'other' })])
+    // What is listed and cannot be had is damage; so is what is asked for by its name.
+    const low = await place.import('other', { a: 'other' })
+    const { blobs, directories, pathInfos } = store
+    const list = pathInfos.list.bind(pathInfos)
+    const lying = new Store({
+      ...{ blobs, directories },
+      pathInfos: { get: async () => undefined, has: async () => false, put: async (info) => info, list },
+    })
+    for await (const { damages } of verifyPaths(lying, allPathDigests(lying))) {
+      expect(damages).toMatchObject([{ kind: 'path-info-missing' }])
+    }
     const hex = Buffer.from(low.storePath.digest).toString('hex')
     await place.objects.delete(`neve/pathinfo/${hex.slice(0, 4)}/${hex}`)
     for await (const { damages } of verifyPaths(store, [low.storePath])) {

@@ -41,8 +41,9 @@ path infos, as keep_used_within and max_size.
 
 Others may read and write meanwhile. What is garbage is removed once all who had the store open for writing when it was
 found have closed it; --wait says how long to wait for them, and the next run goes on from there. Printed are the store
-paths that are garbage, one a line; with --json, one object: paths, reasons, keptPaths, directories, contents, contentBytes (as
-they are stored), freedBytes (what the file system got back), damagedSegments, waitingFor (process ids), dryRun.
+paths that are garbage, one a line; with --json, one object: paths, reasons, keptPaths, directories, contents,
+contentBytes (as they are stored), freedBytes (what the file system got back), damagedSegments, waitingFor (process ids),
+dryRun.
 
 Of an object store (objectstore+…) nothing is removed that was written or counted on within --grace, which is kept with
 the store: uploads have to take less than half of it. The first run, and one with another --grace, only tells what is

@@ -162,6 +162,13 @@ async function referencesOf(
   }
 }
 
+/** The last digest that comes before; undefined before the first. */
+function digestBefore(digest: Uint8Array): Uint8Array | undefined {
+  const number = BigInt(`0x${Buffer.from(digest).toString('hex')}`)
+  if (number === 0n) return undefined
+  return Buffer.from((number - 1n).toString(16).padStart(2 * digest.length, '0'), 'hex')
+}
+
 class Verification {
   readonly #store: Store
   readonly #options: VerifyPathsOptions
@@ -200,10 +207,20 @@ class Verification {
     return (await this.#isGone(target, options)) ? { ...verified, damages: [] } : verified
   }
 
-  async #isGone(digest: Uint8Array, options: CallOptions): Promise<boolean> {
+  /** Whether the store neither has the path info of a digest nor lists it, any more. */
+  async #isGone(digest: Uint8Array, { signal }: CallOptions): Promise<boolean> {
     this.#store.engine?.refresh()
-    const found = await this.#look(digest, undefined, options)
-    return 'kind' in found && found.kind === 'path-info-missing'
+    const found = await this.#look(digest, undefined, { signal })
+    if (!('kind' in found) || found.kind !== 'path-info-missing') return false
+    try {
+      for await (const listed of allPathDigests(this.#store, { after: digestBefore(digest), signal })) {
+        return compareBytes(listed, digest) !== 0
+      }
+      return true
+    } catch (error) {
+      if (error instanceof StoreError && error.code === 'unsupported') return false
+      throw error
+    }
   }
 
   async #path(target: StorePath | Uint8Array, options: CallOptions): Promise<VerifiedPath> {
