@@ -1,19 +1,19 @@
 import { B3Digest, blake3, Directory, equalBytes } from '@neve/castore-model'
 import { type CallOptions, DataLossError } from '@neve/castore-services'
-import { decodeChunkList } from '@neve/castore-services/blob/embedded'
 import type { ContentReader, EmbeddedStore } from '@neve/embedded-store'
 import { ChunkReader } from './chunk-reader.js'
 import type { ChunkPart, ChunkPool } from './chunk-threads/chunk-pool.js'
 import type { Content, FileContent, ReadTicket } from './content.js'
-import { type ChunkName, chunkReaderOf } from './load-chunk.js'
+import { type FilePieces, listedPieces, onePiece, type Piece } from './file-pieces.js'
+import { chunkReaderOf, loadChunk } from './load-chunk.js'
 
 /** How far ahead of a reader in order chunks are loaded, in bytes, and how many by one thread at once. */
 const AHEAD = 6 * 1024 * 1024
 const AHEAD_CHUNKS = 4
 
-/** A piece of a file, with its place. */
-interface Piece extends ChunkName {
-  readonly start: number
+/** A part of a file, in the piece that has it. */
+interface FilePart extends ChunkPart {
+  readonly chunk: Piece
 }
 
 /** Contents of an embedded store, read by the calling thread without waiting: for a thread that does nothing else. */
@@ -21,13 +21,13 @@ export class EmbeddedContent implements Content {
   readonly #engine: EmbeddedStore
   readonly #chunks: ChunkReader
   readonly #shared: ContentReader
-  readonly #pool: (() => ChunkPool) | undefined
+  readonly #pool: (() => ChunkPool | undefined) | undefined
 
   /**
    * @param engine stays the caller's
-   * @param pool gives threads for files of several chunks; it is asked when there is one. Default: none
+   * @param pool gives threads for files of several chunks, if there are any; it is asked when one is opened. Default: none
    */
-  constructor(engine: EmbeddedStore, pool?: () => ChunkPool) {
+  constructor(engine: EmbeddedStore, pool?: () => ChunkPool | undefined) {
     this.#engine = engine
     this.#chunks = new ChunkReader(engine)
     this.#shared = chunkReaderOf(engine)
@@ -54,25 +54,20 @@ export class EmbeddedContent implements Content {
     if (digest.equals(B3Digest.EMPTY)) return { readAt: () => [], close: () => {} }
     try {
       const location = this.#engine.locate(digest.bytes)
-      if (location !== undefined) return this.#file([{ digest, start: 0, size: location.rawLength }])
+      if (location !== undefined) return this.#file(onePiece(digest, location.rawLength))
       const list = this.#engine.get('blobs', digest.bytes) ?? this.#again('blobs', digest)
       if (list === undefined) return undefined
-      let start = 0
-      const pieces = decodeChunkList(digest, list, `embedded:${this.#engine.path}`).map((chunk) => {
-        const piece = { digest: chunk.digest, start, size: Number(chunk.size) }
-        start += piece.size
-        return piece
-      })
-      return this.#file(pieces)
+      return this.#file(listedPieces(digest, list, `embedded:${this.#engine.path}`))
     } finally {
       this.#engine.refresh()
     }
   }
 
-  #file(pieces: readonly Piece[]): FileContent {
+  #file(pieces: FilePieces): FileContent {
     // One piece is read in the order of the tree, with its neighbours; many in the order of the file.
-    if (pieces.length === 1) return new EmbeddedFile(pieces, this.#chunks, this.#shared, undefined)
-    return new EmbeddedFile(pieces, this.#chunks, chunkReaderOf(this.#engine), this.#pool?.())
+    if (pieces.count === 1)
+      return new EmbeddedFile(this.#engine, pieces, this.#chunks, this.#shared, undefined)
+    return new EmbeddedFile(this.#engine, pieces, this.#chunks, chunkReaderOf(this.#engine), this.#pool?.())
   }
 
   /** Somebody may have stored it since the last look at the tables. */
@@ -83,8 +78,8 @@ export class EmbeddedContent implements Content {
 }
 
 class EmbeddedFile implements FileContent {
-  readonly #pieces: readonly Piece[]
-  readonly #size: number
+  readonly #engine: EmbeddedStore
+  readonly #pieces: FilePieces
   readonly #chunks: ChunkReader
   readonly #reader: ContentReader
   readonly #pool: ChunkPool | undefined
@@ -94,14 +89,14 @@ class EmbeddedFile implements FileContent {
   #ahead = 0
 
   constructor(
-    pieces: readonly Piece[],
+    engine: EmbeddedStore,
+    pieces: FilePieces,
     chunks: ChunkReader,
     reader: ContentReader,
     pool: ChunkPool | undefined,
   ) {
+    this.#engine = engine
     this.#pieces = pieces
-    const last = pieces.at(-1)
-    this.#size = last === undefined ? 0 : last.start + last.size
     this.#chunks = chunks
     this.#reader = reader
     this.#pool = pool
@@ -116,7 +111,7 @@ class EmbeddedFile implements FileContent {
     const parts = this.#partsOf(offset, offset + length)
     const inOrder = offset === this.#next
     this.#next = offset + length
-    if (ticket !== undefined && this.#pool?.isUp) {
+    if (ticket !== undefined && this.#pool !== undefined) {
       const found = this.#fromPool(this.#pool, parts, ticket, inOrder)
       if (found !== 'failed') return found
     }
@@ -129,50 +124,48 @@ class EmbeddedFile implements FileContent {
   /** @returns undefined when a thread answers, 'failed' when none does */
   #fromPool(
     pool: ChunkPool,
-    parts: readonly (ChunkPart & { readonly chunk: Piece })[],
+    parts: readonly FilePart[],
     ticket: ReadTicket,
     inOrder: boolean,
   ): readonly Uint8Array[] | 'failed' | undefined {
-    const surplus = inOrder ? [] : parts.filter(({ chunk }) => !pool.has(chunk))
+    const { isUp } = pool
+    if (!isUp) {
+      for (const { chunk } of parts) {
+        pool.fill(chunk, (out) => loadChunk(this.#engine, chunk, this.#reader, out) === undefined)
+      }
+    }
     const found = pool.find(parts)
-    if (found === undefined && !pool.load(parts, ticket, inOrder)) return 'failed'
-    for (const { chunk } of surplus) pool.feed(chunk, ticket.node, chunk.start, this.#size)
+    if (found === undefined && !(isUp && pool.load(parts, ticket, inOrder))) return 'failed'
     if (inOrder) this.#loadAhead(pool)
+    else for (const { chunk } of parts) pool.feed(chunk, ticket.node, chunk.start, this.#pieces.size)
     return found
   }
 
   /** Has chunks loaded that a reader in order will ask for next. */
   #loadAhead(pool: ChunkPool): void {
-    const here = this.#indexFor(this.#next)
+    const here = this.#pieces.indexFor(this.#next)
     if (this.#ahead <= here || this.#ahead > here + 100) this.#ahead = here + 1
-    const run = this.#pieces.slice(this.#ahead, this.#ahead + AHEAD_CHUNKS)
-    if (run.length === 0 || run[0]!.start > this.#next + AHEAD) return
-    const parts = run.map((chunk) => ({ chunk, from: 0, to: chunk.size }))
-    if (pool.load(parts, undefined, true)) this.#ahead += run.length
+    const end = Math.min(this.#ahead + AHEAD_CHUNKS, this.#pieces.count)
+    const parts: FilePart[] = []
+    for (let index = this.#ahead; index < end; index++) {
+      const chunk = this.#pieces.at(index)
+      if (index === this.#ahead && chunk.start > this.#next + AHEAD) return
+      parts.push({ chunk, from: 0, to: chunk.size })
+    }
+    if (parts.length > 0 && pool.load(parts, undefined, true)) this.#ahead = end
   }
 
   close(): void {}
 
-  #partsOf(offset: number, end: number): (ChunkPart & { readonly chunk: Piece })[] {
-    const parts: (ChunkPart & { readonly chunk: Piece })[] = []
-    for (let index = this.#indexFor(offset); index < this.#pieces.length; index++) {
-      const chunk = this.#pieces[index]!
+  #partsOf(offset: number, end: number): FilePart[] {
+    const parts: FilePart[] = []
+    for (let index = this.#pieces.indexFor(offset); index < this.#pieces.count; index++) {
+      const chunk = this.#pieces.at(index)
       if (chunk.start >= end) break
       const from = Math.max(0, offset - chunk.start)
       const to = Math.min(chunk.size, end - chunk.start)
       if (from < to) parts.push({ chunk, from, to })
     }
     return parts
-  }
-
-  #indexFor(offset: number): number {
-    let low = 0
-    let high = this.#pieces.length - 1
-    while (low < high) {
-      const middle = (low + high + 1) >>> 1
-      if (this.#pieces[middle]!.start <= offset) low = middle
-      else high = middle - 1
-    }
-    return low
   }
 }

@@ -48,9 +48,9 @@ for (let taken = 0; ; taken = (taken + 1) | 0) {
 /** @returns false when there will be no more */
 function awaitFeed(taken: number): boolean {
   for (;;) {
-    const news = Atomics.load(control, Control.news)
+    const news = Atomics.load(control, Control.feedNews)
     if (Atomics.load(control, Control.stop) === 1) return false
     if (Atomics.load(control, Control.feedsGiven) !== taken) return true
-    Atomics.wait(control, Control.news, news)
+    Atomics.wait(control, Control.feedNews, news)
   }
 }

@@ -39,10 +39,7 @@ async function serve(port: MessagePort, rootNodes: RootNodesOf | undefined): Pro
     })
     const open = new OpenRoots(settings.counts, (slot, key) => tell({ kind: 'root', slot, key }))
     let pool: ChunkPool | undefined
-    const content = new EmbeddedContent(engine, () => {
-      pool ??= new ChunkPool(engine, device!, settings.chunkCacheBytes ?? CHUNK_CACHE)
-      return pool
-    })
+    const content = new EmbeddedContent(engine, () => pool)
     const filesystem = new CastoreFilesystem({
       ...settings.filesystem,
       content,
@@ -56,6 +53,10 @@ async function serve(port: MessagePort, rootNodes: RootNodesOf | undefined): Pro
       const transport = new DeviceTransport(device, { blocking: true })
       const session = new FuseSession(filesystem, transport, {
         onFault: (error) => tell({ kind: 'fault', error: textOf(error) }),
+        // Threads take a while to start: they do so once the mount answers, and before somebody reads a large file.
+        onInit: () => {
+          pool ??= new ChunkPool(engine, device, settings.chunkCacheBytes ?? CHUNK_CACHE)
+        },
       })
       await session.run()
       await pool?.close()

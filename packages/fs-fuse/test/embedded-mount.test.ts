@@ -24,12 +24,14 @@ import { EmbeddedBlobService } from '@neve/castore-services/blob/embedded'
 import { EmbeddedDirectoryService } from '@neve/castore-services/directory/embedded'
 import { EmbeddedStore } from '@neve/embedded-store'
 import { type FilesystemTrouble, type FuseMount, mountEmbedded } from '@neve/fs-fuse'
-import { describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { fileNode } from './fixtures.js'
 
 const isRoot = process.getuid?.() === 0
 const mayMount = spawnSync('test', ['-w', '/dev/fuse']).status === 0 && isRoot
 if (!mayMount && process.env['NEVE_TEST_REQUIRE'] === 'all') throw new Error('/dev/fuse cannot be used')
+
+const hasFincore = spawnSync('fincore', ['--version']).status === 0
 
 interface Mounted {
   readonly place: string
@@ -141,6 +143,23 @@ describe.skipIf(!mayMount)('05: an embedded store that is mounted (needs root an
     await mount.unmount()
     await mount.wait()
     expect(readdirSync(place)).toEqual([])
+  })
+
+  it.skipIf(!hasFincore)('gives the kernel the whole chunk of which a little is read, at once', async () => {
+    const content = randomBytes(4_000_000)
+    const { place, mount } = await mounted({ content })
+    const path = join(place, 'files/content')
+    const descriptor = openSync(path, 'r')
+    const piece = Buffer.alloc(4096)
+    // Nothing was read before: threads are starting, and a chunk that was read without them counts as well.
+    readSync(descriptor, piece, 0, piece.length, 2_000_000)
+    expect(piece.equals(content.subarray(2_000_000, 2_004_096))).toBe(true)
+    const pages = () =>
+      Number(execFileSync('fincore', ['--noheadings', '--output', 'PAGES', path], { encoding: 'utf8' }))
+    await vi.waitFor(() => expect(pages()).toBeGreaterThan(10), { timeout: 30_000 })
+    expect(readFileSync(path).equals(content)).toBe(true)
+    closeSync(descriptor)
+    await mount.unmount()
   })
 
   it('answers EIO for what is missing, and tells of it once, with path and digest', async () => {

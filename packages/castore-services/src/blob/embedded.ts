@@ -15,7 +15,13 @@ import { engineError, isSound } from './engine-error.js'
 import type { FramedBlob, FramedBlobs } from './framed-blobs.js'
 import { MemoryBlobReader } from './memory-reader.js'
 
-export { chunkListSize, decodeChunkList, encodeChunkList, type ListedChunk } from './embedded-chunk-list.js'
+export {
+  chunkListSize,
+  decodeChunkList,
+  encodeChunkList,
+  type ListedChunk,
+  ListedChunks,
+} from './embedded-chunk-list.js'
 export { engineError } from './engine-error.js'
 
 const NOTHING = new Uint8Array(0)

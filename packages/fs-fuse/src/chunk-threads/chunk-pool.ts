@@ -48,6 +48,8 @@ export class ChunkPool {
   /** Slots by the digests of their chunks, the one that was used last at the end. */
   readonly #slots = new Map<string, number>()
   readonly #unused: number[]
+  /** For each slot the node that its chunk was fed to last, so that it is not fed again; 0 for none. */
+  readonly #fedTo: Float64Array
   #turn = 0
 
   /**
@@ -64,7 +66,8 @@ export class ChunkPool {
     this.#shared = shareChunks(descriptor, cacheBytes)
     this.#files = new SharedFiles(engine, (file) => this.#isRead(file))
     this.#unused = Array.from({ length: this.#shared.slots.length / Slot.words }, (_, slot) => slot)
-    const modules = [...Array.from({ length: LOADERS }, () => CHUNK_THREAD), FEEDER_THREAD]
+    this.#fedTo = new Float64Array(this.#unused.length)
+    const modules = [FEEDER_THREAD, ...Array.from({ length: LOADERS }, () => CHUNK_THREAD)]
     this.#threads = modules.map((module) => new Worker(new URL(module), { workerData: this.#shared }))
     for (const thread of this.#threads) thread.on('error', () => {})
     this.#ended = Promise.all(this.#threads.map((thread) => once(thread, 'exit')))
@@ -98,9 +101,26 @@ export class ChunkPool {
     return found
   }
 
-  /** Whether a chunk is there, or will be. */
-  has({ digest }: ChunkName): boolean {
-    return this.#slots.has(digest.key)
+  /**
+   * Loads a chunk here and now, unless somebody did: for the time until there are threads for it. It is found, or found to
+   * have failed, if there is room for it.
+   *
+   * @param load fills memory of the chunk's length with what is verified; says whether it could
+   */
+  fill(chunk: ChunkName, load: (out: Uint8Array) => boolean): void {
+    const slot = this.#slotFor(chunk)
+    if (slot === undefined) return
+    const { slots, bytes } = this.#shared
+    const at = slot * Slot.words + Slot.state
+    const { wanted, loading, ready, failed } = SlotState
+    if (Atomics.compareExchange(slots, at, wanted, loading) !== wanted) return
+    let isSound = false
+    try {
+      isSound = load(bytes.subarray(slot * SLOT_BYTES, slot * SLOT_BYTES + chunk.size))
+    } finally {
+      Atomics.store(slots, at, isSound ? ready : failed)
+      Atomics.notify(slots, at)
+    }
   }
 
   /**
@@ -136,13 +156,13 @@ export class ChunkPool {
     }
     Atomics.store(jobs, at + Job.waits, 1)
     Atomics.store(control, Control.jobsGiven, (given + 1) | 0)
-    tellNews(this.#shared)
+    tellNews(this.#shared, Control.jobNews, 1)
     return true
   }
 
   /**
    * Has a chunk that is there, or will be, put into the kernel's cache, where it is whole pages of a file. Does nothing
-   * when there is no time for it.
+   * when it was done, or when there is no time for it: whoever asks for the chunk next may try again.
    *
    * @param start of the chunk in the file, in bytes
    * @param fileSize in bytes
@@ -152,21 +172,24 @@ export class ChunkPool {
     const slot = this.#slots.get(digest.key)
     const given = Atomics.load(control, Control.feedsGiven)
     const at = ((given >>> 0) % FEEDS) * Feed.words
-    if (slot === undefined || Atomics.load(feeds, at + Feed.waits) === 1) return
+    if (slot === undefined || this.#fedTo[slot] === node) return
+    if (Atomics.load(feeds, at + Feed.waits) === 1) return
     const from = Math.ceil(start / PAGE) * PAGE - start
     const to = start + size === fileSize ? size : size - ((start + size) % PAGE)
     if (to <= from) return
+    this.#fedTo[slot] = node
     Atomics.add(slots, slot * Slot.words + Slot.pins, 1)
     const offset = start + from
     feeds.set([1, slot, node | 0, node / HIGH, offset | 0, offset / HIGH, from, to], at)
     Atomics.store(control, Control.feedsGiven, (given + 1) | 0)
-    tellNews(this.#shared)
+    tellNews(this.#shared, Control.feedNews, 1)
   }
 
   /** Ends the threads, once they have done what they were given. */
   async close(): Promise<void> {
     Atomics.store(this.#shared.control, Control.stop, 1)
-    tellNews(this.#shared)
+    tellNews(this.#shared, Control.jobNews, LOADERS)
+    tellNews(this.#shared, Control.feedNews, 1)
     await this.#ended
     this.#files.close()
   }
@@ -190,6 +213,7 @@ export class ChunkPool {
     slots[at + Slot.offset] = place.offset
     slots[at + Slot.stored] = place.stored
     new Uint8Array(slots.buffer, 4 * (at + Slot.digest), digest.bytes.length).set(digest.bytes)
+    this.#fedTo[slot] = 0
     Atomics.store(slots, at + Slot.state, SlotState.wanted)
     this.#slots.set(digest.key, slot)
     return slot

@@ -38,12 +38,12 @@ export class ChunkWorker {
   #take(): Int32Array | undefined {
     const { control, jobs } = this.#shared
     for (;;) {
-      const news = Atomics.load(control, Control.news)
+      const news = Atomics.load(control, Control.jobNews)
       const given = Atomics.load(control, Control.jobsGiven)
       const taken = Atomics.load(control, Control.jobsTaken)
       if (given === taken) {
         if (Atomics.load(control, Control.stop) === 1) return undefined
-        Atomics.wait(control, Control.news, news)
+        Atomics.wait(control, Control.jobNews, news)
         continue
       }
       if (Atomics.compareExchange(control, Control.jobsTaken, taken, (taken + 1) | 0) !== taken) continue

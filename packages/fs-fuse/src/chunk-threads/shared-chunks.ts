@@ -36,7 +36,7 @@ export const JOB_WORDS: number = Job.first + MAX_PIECES * Job.piece
 export const Feed = { waits: 0, slot: 1, node: 2, offset: 4, from: 6, to: 7, words: 8 } as const
 
 /**
- * Words that all threads look at. Who waits for something to do waits for `news` to change, and has looked at it before
+ * Words that all threads look at. Who waits for something to do waits for its news to change, and has looked at them before
  * looking at everything else.
  */
 export const Control = {
@@ -45,9 +45,10 @@ export const Control = {
   jobsTaken: 2,
   jobsGiven: 3,
   feedsGiven: 4,
-  news: 5,
-  turn: 6,
-  words: 7,
+  jobNews: 5,
+  feedNews: 6,
+  turn: 7,
+  words: 8,
 } as const
 
 /** What the threads of a mount share. */
@@ -78,10 +79,15 @@ export function shareChunks(descriptor: number, cacheBytes: number): SharedChunk
   }
 }
 
-/** Wakes whoever waits for something to do. */
-export function tellNews({ control }: SharedChunks): void {
-  Atomics.add(control, Control.news, 1)
-  Atomics.notify(control, Control.news)
+/**
+ * Wakes who waits for something to do.
+ *
+ * @param what `Control.jobNews` or `Control.feedNews`
+ * @param count how many of them
+ */
+export function tellNews({ control }: SharedChunks, what: number, count: number): void {
+  Atomics.add(control, what, 1)
+  Atomics.notify(control, what, count)
 }
 
 /** Waits until those with an earlier turn have read. */
