@@ -58,6 +58,22 @@ describe('calls for each file of an import', () => {
     expect(calls.lstat(Buffer.from(`${folder}\0`).subarray(0, -1)).isRegular).toBe(false)
   })
 
+  it('see the same of a file in an open folder', () => {
+    writeFileSync(join(folder, 'in-folder'), 'content')
+    symlinkSync('in-folder', join(folder, 'link-in-folder'))
+    const open = calls.openFolder(terminated(''))
+    // Not where they cannot be made directly.
+    if (open === undefined) return
+    const named = (name: string) => Buffer.from(`${name}\0else`).subarray(0, name.length)
+    expect(calls.lstatIn(open, named('in-folder'))).toEqual(calls.lstat(terminated('in-folder')))
+    expect(calls.lstatIn(open, named('link-in-folder'))?.isRegular).toBe(false)
+    expect(calls.lstatIn(open, named('missing'))).toBeUndefined()
+    calls.close(open)
+    expect(() => fstatSync(open)).toThrow(/EBADF/)
+    expect(calls.openFolder(terminated('in-folder'))).toBeUndefined()
+    expect(calls.openFolder(terminated('missing'))).toBeUndefined()
+  })
+
   it('fail as Node does', () => {
     symlinkSync('file', join(folder, 'other-link'))
     expect(() => calls.open(terminated('missing'))).toThrow(/ENOENT: no such file or directory, open/)

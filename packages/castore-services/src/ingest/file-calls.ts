@@ -24,6 +24,17 @@ export interface FileCalls {
   fstat(descriptor: number): FileStat
   lstat(path: Buffer): FileStat
   close(descriptor: number): void
+  /**
+   * Opens a folder to look at many of its files: the kernel need not go down the whole path for each.
+   *
+   * @returns undefined where that cannot be done
+   */
+  openFolder(path: Buffer): number | undefined
+  /**
+   * @param name with a NUL behind its end
+   * @returns undefined where it cannot be looked at in this way
+   */
+  lstatIn(folder: number, name: Uint8Array): FileStat | undefined
 }
 
 /** By Node. */
@@ -32,6 +43,8 @@ const NODE: FileCalls = {
   fstat: (descriptor) => statOf(fstatSync(descriptor)),
   lstat: (path) => statOf(lstatSync(path)),
   close: closeSync,
+  openFolder: () => undefined,
+  lstatIn: () => undefined,
 }
 
 function statOf(stat: Stats): FileStat {
@@ -56,12 +69,14 @@ type CFunction = (...args: readonly (number | Uint8Array)[]) => number
 const STAT_BYTES = 144
 const Field = { dev: 0, ino: 2, mode: 6, size: 12, modified: 22, changed: 26 } as const
 const WORD = 2 ** 32
+const AT_SYMLINK_NOFOLLOW = 0x100
 
 function native(): FileCalls | undefined {
   let open: CFunction
   let fstat: CFunction
   let lstat: CFunction
   let close: CFunction
+  let fstatat: CFunction
   try {
     const koffi = createRequire(import.meta.url)('koffi') as {
       load(path: null): { func(signature: string): CFunction }
@@ -72,6 +87,7 @@ function native(): FileCalls | undefined {
     fstat = libc.func('int fstat(int fd, void *stat)')
     lstat = libc.func('int lstat(void *path, void *stat)')
     close = libc.func('int close(int fd)')
+    fstatat = libc.func('int fstatat(int fd, void *name, void *stat, int flags)')
   } catch {
     return undefined
   }
@@ -100,6 +116,12 @@ function native(): FileCalls | undefined {
     lstat: (path) => (lstat(path, bytes) === 0 ? found() : NODE.lstat(path)),
     // It is closed whatever this says, and may be somebody else's by then. Of what was only read nothing can be lost.
     close,
+    openFolder: (path) => {
+      const descriptor = open(path, OPEN_FLAGS | constants.O_DIRECTORY)
+      return descriptor < 0 ? undefined : descriptor
+    },
+    lstatIn: (folder, name) =>
+      fstatat(folder, name, bytes, AT_SYMLINK_NOFOLLOW) === 0 ? found() : undefined,
   }
 }
 

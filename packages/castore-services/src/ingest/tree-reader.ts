@@ -16,6 +16,7 @@ import { TreeResultsWriter } from './tree-results.js'
 import { Step, StepReader } from './tree-steps.js'
 
 const EMPTY = B3Digest.EMPTY.bytes
+const NUL = new Uint8Array(1)
 
 /** What a reader of trees asks of what it reads for. */
 export interface TreeReaderContext {
@@ -33,6 +34,8 @@ export class TreeReader {
   readonly #settling = new Map<number, number>()
   /** The record of the folder at hand: undefined where there is none, null where that is not known yet. */
   #record: FolderRecord | undefined | null = null
+  /** The folder at hand, if files are looked at in it: undefined where that cannot be done, null before it was tried. */
+  #folder: number | undefined | null = null
 
   constructor(context: TreeReaderContext) {
     this.#context = context
@@ -42,7 +45,6 @@ export class TreeReader {
     const steps = new StepReader(task.steps)
     const path = new FolderPath(task.folder)
     const framer = new StreamFramer(task.slot.raw, task.tokens)
-    this.#record = null
     for (let done = 0; ; done++) {
       const kind = steps.next()
       const skipped = done < task.skip
@@ -76,12 +78,19 @@ export class TreeReader {
   }
 
   #finish(task: ReadTreeTask, steps: number, streamed: number, failure?: FileFailure): ReadTreeResult {
+    this.#closeFolder()
     return this.#results.finish(steps, task.tokens === undefined ? 0 : streamed, failure)
   }
 
   #folderEnds(): void {
     this.#results.endRun()
+    this.#closeFolder()
+  }
+
+  #closeFolder(): void {
     this.#record = null
+    if (typeof this.#folder === 'number') this.#calls.close(this.#folder)
+    this.#folder = null
   }
 
   /** @returns {@link DONE}, or why not: undefined where it does not fit any more */
@@ -134,7 +143,7 @@ export class TreeReader {
     }
     const known = this.#record?.find(name)
     if (known === undefined) return false
-    const stat = this.#calls.lstat(folder.child(name))
+    const stat = this.#look(folder, name)
     const { size, executable, digest } = known
     const same =
       stat.isRegular &&
@@ -147,6 +156,14 @@ export class TreeReader {
     this.#results.file(name, digest, size, executable)
     this.#results.sameEntry(known.bytes, stat.dev)
     return true
+  }
+
+  /** Names have a NUL behind their end, as steps have. */
+  #look(folder: FolderPath, name: Buffer): FileStat {
+    // A copy: the path of the file at hand is in use.
+    if (this.#folder === null) this.#folder = this.#calls.openFolder(Buffer.concat([folder.path, NUL]))
+    const stat = this.#folder === undefined ? undefined : this.#calls.lstatIn(this.#folder, name)
+    return stat ?? this.#calls.lstat(folder.child(name))
   }
 
   /** What to remember of a file: nothing if it changed so recently that another change might go unseen. */

@@ -70,7 +70,7 @@ export class StepReader {
     return this.#bytes[this.#at++]
   }
 
-  /** A name or target of the step: a view. */
+  /** A name or target of the step: a view, with a NUL behind its end. */
   bytes(): Buffer {
     const end = this.#bytes.indexOf(0, this.#at)
     const bytes = this.#bytes.subarray(this.#at, end)
