@@ -1,5 +1,13 @@
 import { DamagedRecordError, EmbeddedStoreError, keyHex, wrapError } from './errors.js'
-import { checksumHolds, expandInto, keyMatches, parseHeader, RECORD_HEADER, RecordKind } from './record.js'
+import {
+  checksumHolds,
+  expandInto,
+  keyMatches,
+  parseHeader,
+  RECORD_HEADER,
+  RecordKind,
+  viewOf,
+} from './record.js'
 import { type SegmentFiles, segmentName } from './segment.js'
 import type { Location } from './table-values.js'
 import type { Tables } from './tables.js'
@@ -210,7 +218,7 @@ export class ContentReader {
     return {
       rawLength: header.rawLength,
       compressed: header.compressed,
-      payload: this.#block.subarray(start, end),
+      payload: viewOf(this.#block, start, end),
     }
   }
 

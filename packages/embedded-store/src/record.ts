@@ -233,7 +233,7 @@ export function expandInto(out: Uint8Array, frame: Uint8Array): boolean {
 }
 
 /** As `subarray`, which of a Buffer takes twice as long. */
-function viewOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
+export function viewOf(bytes: Uint8Array, start: number, end: number): Uint8Array {
   return new Uint8Array(bytes.buffer, bytes.byteOffset + start, end - start)
 }
 

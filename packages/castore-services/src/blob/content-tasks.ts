@@ -64,12 +64,13 @@ export class ContentTasks implements TaskRunner<ContentTask, ContentResult> {
       return this.#frames.run(task, task.frames)
     }
     const { slot, digests, sizes, gaps, literalLength } = task
-    const { raw, packed } = slot
+    const raw = plain(slot.raw)
+    const literal = plain(slot.packed)
     let from = 0
     let at = 0
     for (let index = 0; index < sizes.length; index++) {
       const gap = gaps[index]!
-      if (gap > 0) raw.set(packed.subarray(from, from + gap), at)
+      if (gap > 0) raw.set(literal.subarray(from, from + gap), at)
       from += gap
       at += gap
       const size = sizes[index]!
@@ -78,7 +79,7 @@ export class ContentTasks implements TaskRunner<ContentTask, ContentResult> {
       if (failure !== undefined) return { length: 0, failure: { index, ...failure } }
       at += size
     }
-    raw.set(packed.subarray(from, literalLength), at)
+    raw.set(literal.subarray(from, literalLength), at)
     return { length: at + literalLength - from, failure: undefined }
   }
 
@@ -111,4 +112,9 @@ export class ContentTasks implements TaskRunner<ContentTask, ContentResult> {
       return { kind: error instanceof DamagedRecordError ? 'damaged' : 'failed', detail }
     }
   }
+}
+
+/** The same memory as a plain array: a part of a Buffer takes twice as long to make. */
+function plain(bytes: Uint8Array): Uint8Array {
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
