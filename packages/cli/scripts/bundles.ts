@@ -37,6 +37,9 @@ const AS_MODULE = /import\((['"]opendal['"])\)/g
 /** What others load for nothing: an addon for a codec that we do not use, what starts programs for subcommands. */
 const UNUSED = /^(msgpackr-extract|node:child_process)$/
 
+/** What loads a module of Node.js that it hardly ever needs: it takes longer to load than all else in a thread. */
+const SELDOM = { user: 'detect-libc', module: /^(node:)?child_process$/ }
+
 const SOURCE_OF_OURS = /\/packages\/([^/]+)\/(dist|src)\//
 const NAME_OF_THEIRS = /^.*\/node_modules\/((?:@[^/]+\/)?[^/]+)\//
 
@@ -59,6 +62,11 @@ const ownPlaces: EsbuildPlugin = {
         ? undefined
         : { path, namespace: 'nothing' },
     )
+    build.onResolve({ filter: SELDOM.module }, ({ importer, namespace }) =>
+      namespace === 'file' && NAME_OF_THEIRS.exec(importer)?.[1] === SELDOM.user
+        ? { path: 'child_process', namespace: 'seldom' }
+        : undefined,
+    )
     build.onResolve({ filter: /^[^./#]/ }, ({ path, importer, kind, namespace }) => {
       if (kind === 'entry-point' || namespace === 'outside' || path.startsWith('node:')) return undefined
       if (path.startsWith('@neve/') || INSIDE.test(path)) return undefined
@@ -66,6 +74,9 @@ const ownPlaces: EsbuildPlugin = {
       return { path: JSON.stringify([chainTo(importer), path]), namespace: 'outside' }
     })
     build.onLoad({ filter: /.*/, namespace: 'nothing' }, () => ({ contents: '' }))
+    build.onLoad({ filter: /.*/, namespace: 'seldom' }, ({ path }) => ({
+      contents: `module.exports = new Proxy({}, { get: (_, name) => require(${JSON.stringify(path)})[name] })`,
+    }))
     build.onLoad({ filter: /.*/, namespace: 'outside' }, ({ path }) => {
       return { contents: `module.exports = bundleHost.require(...${path})` }
     })
@@ -120,6 +131,8 @@ export const bundles: Options = {
   sourcemap: false,
   dts: false,
   noExternal: [/.*/],
+  // What takes it away comes before the plugins, and they would not see these imports.
+  removeNodeProtocol: false,
   outExtension: () => ({ js: '.cjs' }),
   esbuildPlugins: [ownPlaces, writeInputs],
   esbuildOptions(options) {
