@@ -10,6 +10,7 @@ type EsbuildPlugin = NonNullable<Options['esbuildPlugins']>[number]
 const THREADS: Readonly<Record<string, string>> = {
   '@neve/castore-services/blob/content-worker': 'content-worker',
   '@neve/castore-services/blob/frame-worker': 'frame-worker',
+  '@neve/castore-services/blob/record-check-worker': 'record-check-worker',
   '@neve/castore-services/ingest/filesystem-worker': 'filesystem-worker',
   '@neve/castore-services/object-store/file-worker': 'file-worker',
   '@neve/fs-fuse/chunk-thread': 'chunk-thread',

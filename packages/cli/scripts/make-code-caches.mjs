@@ -41,6 +41,7 @@ try {
     neve(store, 'ls', '-l', path)
     neve(store, 'cat', `${path}/large`)
     neve(store, 'stat', path)
+    neve(store, 'verify', '--all')
     neve(store, 'export', path, join(work, `export-${round}`))
     neve(store, 'mount', join(work, 'nowhere'))
     await mount(store, path)

@@ -229,6 +229,11 @@ export class EmbeddedStore implements AsyncDisposable {
     return content
   }
 
+  /** The folder of the segments, for threads that read them by themselves. */
+  get segmentFolder(): string {
+    return this.#layout.segments
+  }
+
   /** Opens a segment for others to read. The descriptor is the caller's. Throws what `open(2)` does. */
   openSegment(id: number): number {
     this.#checkOpen()

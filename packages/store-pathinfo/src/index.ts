@@ -97,10 +97,9 @@ export {
   type StoreParts,
 } from './store.js'
 export { defaultStoreAddress } from './store-location.js'
+export { allPathDigests, reachablePaths } from './verify/all-paths.js'
 export type { Damage, DamageKind, Fault, VerifiedPath } from './verify/damage.js'
 export {
-  allPathDigests,
-  reachablePaths,
   type VerifyPathsOptions,
   type VerifyProgress,
   verifyPaths,

@@ -3,6 +3,7 @@ import type { CallOptions } from '@neve/castore-services'
 
 /** The longest that a timer waits, by and large, in milliseconds. */
 const LONGEST = 2 ** 30
+const LEAST_BURST = 1024 * 1024
 
 /** Lets no more than so many bytes pass in a second, after the first second's worth. */
 export class Throttle {
@@ -13,6 +14,11 @@ export class Throttle {
   constructor(rate: number | undefined) {
     this.#rate = rate ?? Number.POSITIVE_INFINITY
     this.#free = performance.now()
+  }
+
+  /** How many bytes may be asked for at once without others waiting long for their turn. */
+  get burst(): number {
+    return Math.max(LEAST_BURST, this.#rate / 4)
   }
 
   /** Settles when it is the turn of so many bytes. */

@@ -1,23 +1,25 @@
-import { type B3Digest, type Directory, type FileNode, type Node, sizeAccepted } from '@neve/castore-model'
+import {
+  type B3Digest,
+  type Directory,
+  type DirectoryNode,
+  type FileNode,
+  type Node,
+  sizeAccepted,
+} from '@neve/castore-model'
 import { type CallOptions, CastoreError } from '@neve/castore-services'
+import { DigestSet } from '@neve/castore-services/gc'
 import type { StorePath } from '@neve/nix-compat'
 import type { PushSource } from '../push/push-closure.js'
 import { checkBlob, faultOf } from './check-blob.js'
 import type { Damage, Fault } from './damage.js'
+import type { QuickTree } from './quick-tree.js'
 import type { Repair } from './repair.js'
+import type { SoundDigests } from './sound-digests.js'
 
 /** A file, and where it is. */
 export interface PlacedFile {
   readonly file: FileNode
   readonly path: Uint8Array
-}
-
-/** What is known of the store from other store paths. */
-export interface Known {
-  /** Keys of directories below which all is sound, and of sound blobs. */
-  readonly sound: Set<string>
-  /** So many are remembered; then they are checked again. */
-  readonly most: number
 }
 
 interface Open {
@@ -45,12 +47,13 @@ export class TreeCheck {
   readonly #store: PushSource
   readonly #storePath: StorePath | undefined
   readonly #root: Node | undefined
-  readonly #known: Known
+  readonly #known: SoundDigests
+  readonly #again: QuickTree['again'] | undefined
   readonly #repair: Repair | undefined
   readonly #mark: (fault: Fault) => Promise<boolean>
-  readonly #seen = new Set<string>()
-  /** Directories of which nothing but what is below them can be wrong any more. */
-  readonly #walked: string[] = []
+  readonly #seenBlobs = new DigestSet()
+  /** Those of which nothing but what is below them can be wrong any more are among them. */
+  readonly #seenDirectories = new DigestSet()
   #closure: Promise<ReadonlyMap<string, Directory>> | undefined
 
   /**
@@ -61,9 +64,10 @@ export class TreeCheck {
     source: PushSource,
     store: PushSource,
     { storePath, node }: CheckedTree,
-    known: Known,
+    known: SoundDigests,
     repair: Repair | undefined,
     mark: (fault: Fault) => Promise<boolean>,
+    again?: QuickTree['again'],
   ) {
     this.#source = source
     this.#store = store
@@ -72,6 +76,7 @@ export class TreeCheck {
     this.#known = known
     this.#repair = repair
     this.#mark = mark
+    this.#again = again
   }
 
   /** Walks the directories, and gives the files to be checked: depth first, in order of names. */
@@ -79,8 +84,7 @@ export class TreeCheck {
     const open: Open[] = []
     const enter = async (node: Node, path: Uint8Array): Promise<FileNode | undefined> => {
       if (node.kind === 'symlink') return undefined
-      if (this.#known.sound.has(node.digest.key) || this.#seen.has(node.digest.key)) return undefined
-      this.#seen.add(node.digest.key)
+      if (!this.#enters(node)) return undefined
       if (node.kind === 'file') return node
       const directory = await this.directory(node.digest, path, options)
       if (directory === undefined) return undefined
@@ -88,7 +92,6 @@ export class TreeCheck {
         const detail = `directory ${node.digest} has size ${directory.size()}, its node says ${node.size}`
         await this.damage({ kind: 'wrong-size', digest: node.digest, detail }, path, false)
       }
-      this.#walked.push(node.digest.key)
       open.push({ directory, path, next: 0 })
       return undefined
     }
@@ -108,11 +111,12 @@ export class TreeCheck {
     }
   }
 
-  /** Takes note of one of them that was found to be sound. */
-  sound({ file }: PlacedFile): void {
-    this.blobs++
-    this.bytes += Number(file.size)
-    this.#remember(file.digest.key)
+  /** Whether a node is to be looked at: not again, nor what others found to be sound. */
+  #enters({ kind, digest: { bytes } }: FileNode | DirectoryNode): boolean {
+    const known = kind === 'file' ? this.#known.blobs : this.#known.directories
+    const again = kind === 'file' ? this.#again?.blobs : this.#again?.directories
+    if (known.has(bytes) && again?.has(bytes) !== true) return false
+    return (kind === 'file' ? this.#seenBlobs : this.#seenDirectories).add(bytes)
   }
 
   /** Checks one of them, a second time where anything seems wrong; mends it if that is wanted. */
@@ -123,7 +127,7 @@ export class TreeCheck {
     let faults = await checkBlob(blobs, file, options)
     if (faults.length > 0) faults = await checkBlob(blobs, file, options)
     if (faults.length === 0) {
-      this.#remember(file.digest.key)
+      this.#known.addBlob(file.digest.bytes)
       return
     }
     const stored = await this.#repair?.blob(file, this.#storePath, options)
@@ -137,7 +141,7 @@ export class TreeCheck {
 
   /** To be called after the last file, when nothing is damaged. */
   rememberDirectories(): void {
-    for (const key of this.#walked) this.#remember(key)
+    this.#known.addDirectories(this.#seenDirectories)
   }
 
   /** Checks one directory, without what is below it; mends it if that is wanted. */
@@ -203,11 +207,5 @@ export class TreeCheck {
   async damage(fault: Fault, path: Uint8Array, repaired: boolean): Promise<void> {
     const marked = !repaired && (await this.#mark(fault))
     this.damages.push({ ...fault, storePath: this.#storePath, path, repaired, marked })
-  }
-
-  #remember(key: string): void {
-    const { sound, most } = this.#known
-    if (sound.size >= most) sound.clear()
-    sound.add(key)
   }
 }

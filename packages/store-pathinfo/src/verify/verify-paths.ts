@@ -1,21 +1,24 @@
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { compareBytes } from '@neve/castore-model'
+import { B3Digest, compareBytes, type FileNode } from '@neve/castore-model'
 import { type CallOptions, mapOrdered } from '@neve/castore-services'
+import { DigestSet } from '@neve/castore-services/gc'
 import { encodeNixbase32, type StorePath } from '@neve/nix-compat'
 import { StoreError } from '../errors.js'
 import { calculateNar } from '../measure-nar.js'
 import type { PathInfo } from '../path-info.js'
-import type { PathInfoService } from '../path-info-service.js'
 import type { PushSource } from '../push/push-closure.js'
 import type { Store } from '../store.js'
+import { allPathDigests } from './all-paths.js'
 import { faultOf } from './check-blob.js'
+import { ContentCheck, ContentChecks } from './content-check.js'
 import type { Damage, Fault, VerifiedPath } from './damage.js'
 import { LooseContent } from './loose-content.js'
 import { markDamaged } from './mark-damaged.js'
-import { QuickCheck } from './quick-check.js'
+import { checkTreeQuickly, type QuickTree } from './quick-tree.js'
 import { Repair } from './repair.js'
+import { SoundDigests } from './sound-digests.js'
 import { Throttle } from './throttle.js'
-import { type CheckedTree, type Known, type PlacedFile, TreeCheck } from './tree-check.js'
+import { type CheckedTree, type PlacedFile, TreeCheck } from './tree-check.js'
 import { withoutUse } from './without-use.js'
 
 /** How far a verification has come. */
@@ -54,28 +57,27 @@ export interface VerifyPathsOptions extends CallOptions {
   readonly onProgress?: ((progress: VerifyProgress) => void) | undefined
 }
 
-/** Digests of directories and blobs that are remembered as sound: some 100 bytes each. */
+/** Digests of directories, and of blobs, that are remembered as sound: some 36 bytes each. */
 const MOST_REMEMBERED = 2_000_000
 /** Store paths under way at once: many are small. */
 const PATHS_AT_ONCE = 4
 /** Directories that are looked at before others get a turn. */
 const A_TURN = 1024
 const NOWHERE = new Uint8Array(0)
-/** Path infos that are listed at once. */
-const PAGE = 256
 
 /**
  * Checks that everything that store paths stand for is there and sound: path info, root, directories, blobs by the chunk,
  * and the NAR if asked for. Gives each path when it was checked, in the order given, with all that is wrong, and what no
- * path has at the end, if asked for. What seems
- * wrong is looked at a second time before it is called damaged. What several paths share is read once.
+ * path has at the end, if asked for. What seems wrong is looked at a second time before it is called damaged. What several
+ * paths share is read once.
  *
  * With `repairFrom`, what is missing or damaged is taken from there, looked at again, and told as `repaired`; nothing else
  * is written, unless `mark` is set.
  *
- * In an embedded store threads read and hash, each blob in the order of the walk.
+ * In an embedded store threads read and hash, in the order of the walk. Where a path is not sound as a whole, it is walked
+ * through again to tell what is wrong with it, and where.
  *
- * Memory: 2 million digests, the digests of one path's directories and blobs for each of four paths, and what
+ * Memory: 36 bytes for each of 2 million directories and blobs, and for those of one path, for each of four paths; what
  * `concurrency` blobs take; with `loose` 36 bytes for each directory, blob and chunk of the store.
  *
  * @param targets store paths, or their digests of 20 bytes
@@ -102,66 +104,6 @@ export async function* verifyPaths(
   }
 }
 
-/**
- * The digests of all store paths of a store, in their order; those of damaged path infos too where the store can tell them.
- *
- * @throws on iterating: StoreError `unsupported` when the store cannot list
- */
-export async function* allPathDigests(
-  { engine, pathInfos }: Pick<Store, 'engine' | 'pathInfos'>,
-  { after, signal }: CallOptions & { readonly after?: Uint8Array | undefined } = {},
-): AsyncGenerator<Uint8Array, void, undefined> {
-  if (engine === undefined) {
-    for (let last = after; ; ) {
-      let found = 0
-      for await (const { storePath } of pathInfos.list({ after: last, limit: PAGE, signal })) {
-        found++
-        last = storePath.digest
-        yield last
-      }
-      if (found < PAGE) return
-    }
-  }
-  for (const [digest] of engine.entries('pathInfos', after)) {
-    signal?.throwIfAborted()
-    if (after === undefined || compareBytes(digest, after) > 0) yield digest
-  }
-}
-
-/**
- * Store paths and what they reference, as far as the store can tell: for {@link verifyPaths}, which tells what is missing.
- */
-export async function* reachablePaths(
-  pathInfos: PathInfoService,
-  roots: Iterable<StorePath>,
-  { signal }: CallOptions = {},
-): AsyncGenerator<StorePath, void, undefined> {
-  const source = pathInfos.withoutUse?.() ?? pathInfos
-  const found = new Map<string, StorePath>()
-  for (const root of roots) found.set(root.toString(), root)
-  // A Map keeps its order of insertion, and what is added while it is walked is walked too.
-  for (const path of found.values()) {
-    yield path
-    for (const reference of await referencesOf(source, path, { signal })) {
-      const key = reference.toString()
-      if (!found.has(key) && (await source.has(reference.digest, { signal }))) found.set(key, reference)
-    }
-  }
-}
-
-async function referencesOf(
-  pathInfos: PathInfoService,
-  { digest }: StorePath,
-  options: CallOptions,
-): Promise<readonly StorePath[]> {
-  try {
-    return (await pathInfos.get(digest, options))?.references ?? []
-  } catch (error) {
-    if (error instanceof StoreError && error.code === 'data-loss') return []
-    throw error
-  }
-}
-
 /** The last digest that comes before; undefined before the first. */
 function digestBefore(digest: Uint8Array): Uint8Array | undefined {
   const number = BigInt(`0x${Buffer.from(digest).toString('hex')}`)
@@ -176,10 +118,12 @@ class Verification {
   readonly #repair: Repair | undefined
   readonly #mark: (fault: Fault) => Promise<boolean>
   readonly #throttle: Throttle
-  readonly #quick: QuickCheck | undefined
+  readonly #checks: ContentChecks | undefined
   /** The store, to be looked at. */
   readonly #source: PushSource
-  readonly #known: Known = { sound: new Set(), most: MOST_REMEMBERED }
+  readonly #known: SoundDigests
+  /** Store paths of which all that they have is known to be sound. */
+  readonly #soundPaths = new DigestSet()
   #paths = 0
   #bytes = 0
 
@@ -191,13 +135,17 @@ class Verification {
     this.#repair = repairFrom.length === 0 ? undefined : new Repair(store, repairFrom)
     this.#throttle = new Throttle(options.bandwidth)
     const { engine } = store
-    this.#quick = engine && new QuickCheck(engine, this.#throttle)
+    this.#checks = engine && new ContentChecks(engine, this.#throttle)
+    // What has been seen of the whole store is not to be looked at again as what no store path has.
+    this.#known = new SoundDigests(
+      options.loose === true && engine !== undefined ? Number.POSITIVE_INFINITY : MOST_REMEMBERED,
+    )
     this.#source = withoutUse(store)
     this.#mark = async (fault) => options.mark === true && engine !== undefined && markDamaged(engine, fault)
   }
 
   async close(): Promise<void> {
-    await this.#quick?.close()
+    await this.#checks?.close()
   }
 
   async path(target: StorePath | Uint8Array, options: CallOptions): Promise<VerifiedPath> {
@@ -235,7 +183,8 @@ class Verification {
       return { storePathDigest: digest, storePath: named, damages, directories: 0, blobs: 0, bytes: 0 }
     }
     const { storePath } = info
-    const tree = await this.#tree(info, options)
+    const quick = await this.#quickly(info, options)
+    const tree = await this.#tree(info, quick, options)
     damages.push(...tree.damages)
     const whole = tree.damages.every(({ repaired }) => repaired)
     if (whole && this.#options.nar === true) {
@@ -295,9 +244,11 @@ class Verification {
   /** What no store path has. */
   async *loose(options: CallOptions): AsyncGenerator<VerifiedPath, void, undefined> {
     const { engine } = this.#store
-    if (engine === undefined) return
-    const loose = new LooseContent(engine)
+    const checks = this.#checks
+    if (engine === undefined || checks === undefined) return
+    const loose = new LooseContent(engine, this.#known)
     for await (const digest of allPathDigests(this.#store, options)) {
+      if (this.#soundPaths.has(digest)) continue
       // One that cannot be read was told of before, and has nothing.
       const info = await this.#look(digest, undefined, options)
       if (!('kind' in info)) await loose.passOver(info.node, options)
@@ -308,10 +259,29 @@ class Verification {
       await tree.directory(digest, NOWHERE, options)
       if (tree.directories % A_TURN === 0) await nextTurn()
     }
-    const files = loose.files((digest, error) =>
+    const suspects: PlacedFile[] = []
+    const content = new ContentCheck(checks, {
+      sound: (_digests, _at, size) => {
+        tree.blobs++
+        tree.bytes += size
+        this.#checked(size)
+      },
+      suspect: (digest, size) => {
+        const file: FileNode = {
+          kind: 'file',
+          digest: B3Digest.from(digest),
+          size: BigInt(size),
+          executable: false,
+        }
+        suspects.push({ file, path: NOWHERE })
+      },
+    })
+    const found = loose.blobs((digest, error) =>
       tree.damage(faultOf(error, 'chunk-list-damaged', digest), NOWHERE, false),
     )
-    await this.#files(tree, files, options)
+    for await (const { digest, size } of found) await content.add(digest, size, options)
+    await content.finish(options)
+    await this.#files(tree, suspects, options)
     const damages = tree.damages.filter(
       ({ digest, repaired, marked }) => repaired || marked || digest === undefined || !loose.isGone(digest),
     )
@@ -320,34 +290,46 @@ class Verification {
     yield { storePathDigest: undefined, storePath: undefined, damages, directories, blobs, bytes }
   }
 
-  async #tree(info: PathInfo, options: CallOptions): Promise<TreeCheck> {
-    const tree = this.#check(info)
-    await this.#files(tree, tree.files(options), options)
-    if (tree.damages.every(({ repaired }) => repaired)) tree.rememberDirectories()
+  async #quickly({ storePath, node }: PathInfo, options: CallOptions): Promise<QuickTree | undefined> {
+    if (this.#checks === undefined) return undefined
+    const checked = (bytes: number): void => this.#checked(bytes)
+    const quick = await checkTreeQuickly(this.#checks, node, this.#known, checked, options)
+    if (quick.sound && this.#options.loose === true) this.#soundPaths.add(storePath.digest)
+    return quick
+  }
+
+  /** Looks closely, where it is not known yet that all is sound. */
+  async #tree(info: PathInfo, quick: QuickTree | undefined, options: CallOptions): Promise<TreeCheck> {
+    const tree = this.#check(info, quick)
+    if (quick?.sound === true) {
+      tree.directories = quick.directories
+    } else {
+      await this.#files(tree, tree.files(options), options)
+      if (tree.damages.every(({ repaired }) => repaired)) tree.rememberDirectories()
+    }
+    tree.blobs += quick?.blobs ?? 0
+    tree.bytes += quick?.bytes ?? 0
     return tree
   }
 
-  #check(tree: CheckedTree): TreeCheck {
-    return new TreeCheck(this.#source, this.#store, tree, this.#known, this.#repair, this.#mark)
+  #check(tree: CheckedTree, quick?: QuickTree): TreeCheck {
+    return new TreeCheck(this.#source, this.#store, tree, this.#known, this.#repair, this.#mark, quick?.again)
   }
 
-  async #files(tree: TreeCheck, files: AsyncIterable<PlacedFile>, { signal }: CallOptions): Promise<void> {
+  async #files(
+    tree: TreeCheck,
+    files: AsyncIterable<PlacedFile> | Iterable<PlacedFile>,
+    { signal }: CallOptions,
+  ): Promise<void> {
     const check = async (placed: PlacedFile, stop: AbortSignal): Promise<void> => {
-      await this.#throttle.take(Number(placed.file.size), { signal: stop })
+      const size = Number(placed.file.size)
+      await this.#throttle.take(size, { signal: stop })
       await tree.blob(placed, { signal: stop })
-      this.#checked(placed)
+      this.#checked(size)
     }
-    if (this.#quick === undefined) {
-      for await (const _checked of mapOrdered(files, this.#concurrency, check, { signal }));
-      return
-    }
-    for await (const { files: some, sound } of this.#quick.check(files, { signal })) {
-      for (const placed of some) {
-        if (!sound) await tree.blob(placed, { signal })
-        else tree.sound(placed)
-        this.#checked(placed)
-      }
-    }
+    // Of an embedded store these are few.
+    const concurrency = this.#checks === undefined ? this.#concurrency : 1
+    for await (const _checked of mapOrdered(files, concurrency, check, { signal }));
   }
 
   async #nar(from: PushSource, info: PathInfo, options: CallOptions): Promise<Fault | undefined> {
@@ -374,8 +356,8 @@ class Verification {
     }
   }
 
-  #checked({ file }: PlacedFile): void {
-    this.#bytes += Number(file.size)
+  #checked(bytes: number): void {
+    this.#bytes += bytes
     this.#tell()
   }
 
