@@ -157,7 +157,8 @@ export class ContentReader {
 
   /** Decides how much to read from `location.offset` on, and makes room for it. */
   #plan(location: Location): number {
-    const needed = RECORD_HEADER + location.storedLength
+    // More than its content a record never has, whatever a damaged index says.
+    const needed = RECORD_HEADER + Math.min(location.storedLength, location.rawLength)
     const ahead = location.offset - (this.#blockOffset + this.#next)
     const goesOn = location.segment === this.#blockSegment && ahead >= 0 && ahead <= NEAR
     this.#window = goesOn ? Math.min(Math.max(this.#window * 2, FIRST_WINDOW), LAST_WINDOW) : 0

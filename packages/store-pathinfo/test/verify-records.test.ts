@@ -2,6 +2,7 @@ import {
   closeSync,
   mkdirSync,
   openSync,
+  readFileSync,
   readSync,
   rmSync,
   truncateSync,
@@ -59,6 +60,28 @@ async function filled() {
     closeSync(file)
   }
   return { store, storePath, node, digests, records, write }
+}
+
+/** Has the index say another length of what is stored for a digest: its pages have no checksums. */
+function lengthenInIndex(
+  { engine }: Awaited<ReturnType<typeof temporaryStore>>,
+  digest: B3Digest,
+  to: number,
+) {
+  const { segment, offset, storedLength, rawLength } = engine.locate(digest.bytes)!
+  const location = Buffer.alloc(16)
+  for (const [n, value] of [segment, offset, storedLength, rawLength].entries())
+    location.writeUInt32LE(value, 4 * n)
+  const path = join(engine.path, 'tables', 'data.mdb')
+  const entry = Buffer.concat([digest.bytes, location])
+  const pages = readFileSync(path)
+  const length = Buffer.alloc(4)
+  length.writeUInt32LE(to)
+  const file = openSync(path, 'r+')
+  for (let at = pages.indexOf(entry); at >= 0; at = pages.indexOf(entry, at + 1))
+    writeSync(file, length, 0, 4, at + 40)
+  closeSync(file)
+  expect(engine.locate(digest.bytes)).toEqual({ segment, offset, storedLength: to, rawLength })
 }
 
 let sample: Awaited<ReturnType<typeof filled>>
@@ -176,6 +199,20 @@ describe('records', () => {
       names.map((name) => `tree/${name} blob-damaged ${digests.get(name)!.toHex()}`).sort(),
     )
   })
+
+  it.each(['tiny', 'small-text', 'middle-text', 'large-plain'])(
+    'of %s that cannot be as long as the index says are told',
+    async (name) => {
+      const { store, records } = sample
+      const all = await records(name)
+      const digest = all.at(-1)!
+      for (const length of [3 * 1024 * 1024, 0xffffffff]) {
+        lengthenInIndex(store, digest, length)
+        const kind = all.length > 1 ? 'chunk-damaged' : 'blob-damaged'
+        expect(await faultsOf(store)).toEqual([`tree/${name} ${kind} ${digest.toHex()}`])
+      }
+    },
+  )
 
   it('of a segment that is cut off are told, and no others', async () => {
     const { store, records } = sample

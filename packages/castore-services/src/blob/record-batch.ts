@@ -51,9 +51,9 @@ export class RecordBatch {
     this.#most = Math.min(most, BATCH_ROOM)
   }
 
-  /** Whether content of this length fits in an empty batch, stored in any way. */
-  static holds(length: number): boolean {
-    return length + HEADER <= BATCH_ROOM
+  /** Whether an empty batch has room for a record. There is none for one that is said to be longer than its content. */
+  static holds({ storedLength, rawLength }: Location): boolean {
+    return storedLength <= rawLength && rawLength + HEADER <= BATCH_ROOM
   }
 
   /**

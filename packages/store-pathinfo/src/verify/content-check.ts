@@ -85,7 +85,7 @@ export class ContentCheck {
     const { engine } = this.#with
     const location = engine.locate(digest)
     if (location !== undefined) {
-      if (location.rawLength !== size || !RecordBatch.holds(size)) this.#told.suspect(digest, size)
+      if (location.rawLength !== size || !RecordBatch.holds(location)) this.#told.suspect(digest, size)
       else return this.#put((batch) => batch.add(digest, location), options)
       return undefined
     }
@@ -130,8 +130,7 @@ export class ContentCheck {
     const chunks: Location[] = []
     for (let at = 0; at < list.length; at += LIST_ENTRY) {
       const location = this.#with.engine.locate(list.subarray(at, at + 32))
-      if (location?.rawLength !== list.readUInt32LE(at + 32) || !RecordBatch.holds(location.rawLength))
-        return undefined
+      if (location?.rawLength !== list.readUInt32LE(at + 32) || !RecordBatch.holds(location)) return undefined
       chunks.push(location)
     }
     return chunks
