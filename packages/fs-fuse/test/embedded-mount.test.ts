@@ -32,6 +32,7 @@ const mayMount = spawnSync('test', ['-w', '/dev/fuse']).status === 0 && isRoot
 if (!mayMount && process.env['NEVE_TEST_REQUIRE'] === 'all') throw new Error('/dev/fuse cannot be used')
 
 const hasFincore = spawnSync('fincore', ['--version']).status === 0
+if (!hasFincore && process.env['NEVE_TEST_REQUIRE'] === 'all') throw new Error('fincore is missing')
 
 interface Mounted {
   readonly place: string
