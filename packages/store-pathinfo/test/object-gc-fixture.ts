@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, rm, utimes, writeFile } from 'node:fs/promises
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { type ObjectStore, openObjectStore } from '@neve/castore-services/object-store'
+import type { StorePath } from '@neve/nix-compat'
 import { openStore, type Store, verifyPaths } from '@neve/store-pathinfo'
 import { expect } from 'vitest'
 
@@ -38,6 +39,13 @@ export class ObjectStoreFolder implements AsyncDisposable {
     }
     await using store = await this.open()
     return await store.importPath(tree, { name })
+  }
+
+  /** Has one store path reference another. */
+  async reference(from: StorePath, to: StorePath): Promise<void> {
+    await using store = await this.open()
+    const info = (await store.pathInfos.get(from.digest))!
+    await store.pathInfos.put({ ...info, references: [to] }, { overwrite: true })
   }
 
   /** Makes all objects that are there look as if they had been written so long ago. */

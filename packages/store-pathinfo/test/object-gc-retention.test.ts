@@ -264,11 +264,7 @@ describe('what there is no room for in an object store', () => {
     await using place = await ObjectStoreFolder.create()
     const low = await place.import('low', { a: randomBytes(300_000) })
     const high = await place.import('high', { a: 'high' })
-    {
-      await using before = await place.open()
-      const info = (await before.pathInfos.get(high.storePath.digest))!
-      await before.pathInfos.put({ ...info, references: [low.storePath] }, { overwrite: true })
-    }
+    await place.reference(high.storePath, low.storePath)
     await collectObjects(place.objects, { all: true, ...SETTLED })
     await place.age(3 * DAY)
     await using user = await place.open()
@@ -302,11 +298,7 @@ describe('what there is no room for in an object store', () => {
     await using place = await ObjectStoreFolder.create()
     const gone = await place.import('gone', { a: 'gone' })
     const kept = await place.import('kept', { a: 'kept' })
-    {
-      await using before = await place.open()
-      const info = (await before.pathInfos.get(kept.storePath.digest))!
-      await before.pathInfos.put({ ...info, references: [gone.storePath] }, { overwrite: true })
-    }
+    await place.reference(kept.storePath, gone.storePath)
     const hex = hexOf(gone.storePath.digest)
     await place.objects.delete(`neve/pathinfo/${hex.slice(0, 4)}/${hex}`)
     await collectObjects(place.objects, { all: true, ...SETTLED })

@@ -207,9 +207,7 @@ describe('who counts on what is old', () => {
     await using place = await ObjectStoreFolder.create()
     const low = await place.import('low', { a: LARGE })
     const high = await place.import('high', { a: 'high' })
-    await using before = await place.open()
-    const info = (await before.pathInfos.get(high.storePath.digest))!
-    await before.pathInfos.put({ ...info, references: [low.storePath] }, { overwrite: true })
+    await place.reference(high.storePath, low.storePath)
     await collectObjects(place.objects, { all: true, ...SETTLED })
     await place.age(3 * DAY)
     const { objects } = place
